@@ -1,0 +1,1 @@
+"""A STARK in pure Python and Numba, usable for any AIR."""

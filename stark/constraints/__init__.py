@@ -1,0 +1,1 @@
+"""AIRs as symbolic expressions, and their readings."""

@@ -1,0 +1,1 @@
+"""The KoalaBear field, its quintic extension, and the number-theoretic transform."""

@@ -1,0 +1,1 @@
+"""LogUp: buses between tables, and their auxiliary columns."""
