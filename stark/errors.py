@@ -10,10 +10,10 @@ person can read them. Nothing in the verifier raises any other exception on any 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Code(str, Enum):
+class Code(StrEnum):
     """Stable classes of rejection, in the order in which a verifier meets them."""
 
     FORMAT = "Format"
@@ -37,9 +37,6 @@ class Code(str, Enum):
     RECURSION = "Recursion"
     STATEMENT = "Statement"
     INCLUSION = "Inclusion"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class StarkError(Exception):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 
 def worker_count() -> int:
@@ -22,11 +23,11 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def split_ranges(total: int, granularity: int, pieces: int) -> list[tuple[int, int]]:
-    """At most ``pieces`` half-open ranges that cover [0, total), cut at multiples of granularity."""
+    """At most ``pieces`` half-open ranges that cover [0, total), cut at whole granules."""
     units = -(-total // granularity)
     pieces = max(1, min(pieces, units))
     bounds = [min(total, units * k // pieces * granularity) for k in range(pieces + 1)]
-    return [(lo, hi) for lo, hi in zip(bounds, bounds[1:], strict=False) if lo < hi]
+    return [(lo, hi) for lo, hi in pairwise(bounds) if lo < hi]
 
 
 def run(call: Callable[[int, int], object], total: int, granularity: int = 16) -> None:

@@ -1,0 +1,1 @@
+"""The FRI low-degree test over codewords of several heights."""

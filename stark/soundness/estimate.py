@@ -1,0 +1,276 @@
+"""Bits of proven soundness of a system under given parameters, round by round.
+
+Every verifier challenge is one round; the error of a round bounds the chance that a state from
+which no proof should succeed becomes one from which it might (round-by-round soundness, ePrint
+2019/1261). The security of the non-interactive proof is the minimum over rounds, and never below
+their sum (ePrint 2025/1993); both are reported, beside the collision bits of the digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Final
+
+from stark.errors import Code, Rejected
+from stark.soundness.bits import combine, log2, round_down, security_bits
+from stark.soundness.figures import SystemFigures
+from stark.soundness.parameters import COLLISION_BITS, ProtocolParameters
+from stark.soundness.regimes import Regime, regime_of
+
+EXTENSION_DEGREE: Final = 5
+"""Base-field values revealed by opening one extension value."""
+
+REFERENCE_MULTIPLICITY: Final = 50
+"""The m that the public calculator soundcalc takes, unasked, for a field above 2^150."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One challenge of the verifier.
+
+    Parameters
+    ----------
+    name
+        ``lookup``, ``ALI``, ``DEEP``, ``batching``, ``fold 1`` and so on, ``query``.
+    bits
+        -log2 of the error, grinding included, rounded down to a ten-thousandth.
+    grinding
+        Bits of proof of work in it.
+    """
+
+    name: str
+    bits: Decimal
+    grinding: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`estimate` found.
+
+    Parameters
+    ----------
+    figures, parameters
+        What was estimated.
+    regime
+        Distance, list size and multiplicity of the argument.
+    rounds
+        In the order of the transcript.
+    """
+
+    figures: SystemFigures
+    parameters: ProtocolParameters
+    regime: Regime
+    rounds: tuple[Round, ...]
+
+    @cached_property
+    def weakest(self) -> Round:
+        """The round with the fewest bits, the first of several."""
+        return min(self.rounds, key=lambda entry: entry.bits)
+
+    @property
+    def minimum(self) -> Decimal:
+        """Bits of the weakest round: what a profile's target is compared with."""
+        return self.weakest.bits
+
+    @cached_property
+    def union(self) -> Decimal:
+        """Bits of the sum of the errors of all rounds."""
+        return combine(entry.bits for entry in self.rounds)
+
+    @property
+    def floors(self) -> tuple[tuple[str, int], ...]:
+        """Assumptions beside the rounds, with their bits: collisions of the digests."""
+        suite = self.parameters.hash_suite
+        return ((f"{suite} collisions", COLLISION_BITS[suite]),)
+
+    @cached_property
+    def reference(self) -> Decimal | None:
+        """The minimum had m not been searched but fixed at 50; ``None`` with unique decoding."""
+        if self.parameters.regime == "udr":
+            return None
+        fixed = replace(self.parameters, multiplicity=REFERENCE_MULTIPLICITY)
+        return min(entry.bits for entry in protocol_rounds(self.figures, fixed, regime_of(fixed)))
+
+    def lines(self) -> list[str]:
+        """A table for people, one string a line, without line ends."""
+        regime = self.regime
+        title = {"udr": "unique decoding (UDR)", "jbr": "Johnson bound (JBR)"}[regime.name]
+        if regime.multiplicity:
+            title += f", m = {regime.multiplicity}"
+        lines = [
+            f"regime      {title}",
+            f"rate        {float(regime.rate):.6g}",
+            f"distance    {float(regime.theta):.6f}",
+            f"list size   {float(regime.list_size):.6g} = {regime.list_formula}",
+            f"queries     {self.parameters.queries}",
+            "",
+            f"{'round':<22}{'bits':>9}  of which grinding",
+        ]
+        lines += [f"{row.name:<22}{row.bits:>9.2f}  {row.grinding or '-'}" for row in self._rows()]
+        lines += [
+            f"{'minimum over rounds':<22}{_shown(self.minimum):>9}  ({self.weakest.name})",
+            f"{'sum over rounds':<22}{_shown(self.union):>9}",
+        ]
+        lines += [f"{name:<22}{bits:>9}  assumed" for name, bits in self.floors]
+        if self.reference is not None and regime.multiplicity != REFERENCE_MULTIPLICITY:
+            lines.append(
+                f"With the fixed m = {REFERENCE_MULTIPLICITY} of the public calculator instead of "
+                f"m = {regime.multiplicity}, the minimum would be {_shown(self.reference)}."
+            )
+        return lines
+
+
+def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
+    """Bits of every round.
+
+    Raises
+    ------
+    Rejected
+        ``Params``, if the heights do not fit the parameters or the bound's side condition fails;
+        ``ZK``, if the slack of a table cannot hold the random coefficients that hide it.
+    """
+    check_randomness(figures, parameters)
+    regime = regime_of(parameters)
+    return Report(figures, parameters, regime, protocol_rounds(figures, parameters, regime))
+
+
+def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> None:
+    """With zero knowledge, refuse tables whose slack is smaller than what a proof reveals.
+
+    A query shows one row of the trace, an out-of-domain point one extension value of a column,
+    and one more coefficient makes the opened values uniform: queries + 5 * points + 1.
+
+    Raises
+    ------
+    Rejected
+        ``ZK``.
+    """
+    if not parameters.zk:
+        return
+    for table in figures.tables:
+        needed = parameters.queries + EXTENSION_DEGREE * table.points + 1
+        present = (1 << table.log_height) >> parameters.log_slack
+        if present < needed:
+            check = f"random coefficients per column of table {table.name}"
+            raise Rejected(Code.ZK, check, f">= {needed}", present)
+
+
+def protocol_rounds(
+    figures: SystemFigures, parameters: ProtocolParameters, regime: Regime
+) -> tuple[Round, ...]:
+    """Bits of every round in a given regime, which need not be the one of the parameters.
+
+    Raises
+    ------
+    Rejected
+        ``Params``, as :func:`estimate`.
+    """
+    schedule = parameters.schedule(figures.log_heights)
+    check_side_condition(figures, parameters, regime)
+    rounds: list[Round] = []
+
+    def add(name: str, error: Fraction, grinding: int) -> None:
+        rounds.append(Round(name, security_bits(error) + grinding, grinding))
+
+    if figures.buses:
+        add("lookup", lookup_error(figures, regime), parameters.grinding_lookup)
+    add("ALI", ali_error(figures, regime), parameters.grinding_ali)
+    add("DEEP", deep_error(figures, parameters, regime), parameters.grinding_deep)
+    add("batching", batching_error(figures, parameters, regime), parameters.grinding_batching)
+    height = figures.log_heights[0]
+    for number, log_arity in enumerate(schedule, start=1):
+        height -= log_arity
+        # Powers of the challenge combine the 2^log_arity parts and, where tables of this height
+        # join, their batch: one function more, so one power more.
+        powers = (1 << log_arity) - 1 + (height in figures.log_heights)
+        error = regime.proximity_error(1 << (height + parameters.log_blowup)) * powers
+        add(f"fold {number}", error, parameters.grinding_fold)
+    bits = query_bits(parameters.queries, regime) + parameters.grinding_query
+    rounds.append(Round("query", bits, parameters.grinding_query))
+    return tuple(rounds)
+
+
+def check_side_condition(
+    figures: SystemFigures, parameters: ProtocolParameters, regime: Regime
+) -> None:
+    """Multi-point quotients need dimension + points < (1 - theta) * domain, for every table.
+
+    Haböck, ePrint 2022/1216, section 4.1.3.
+
+    Raises
+    ------
+    Rejected
+        ``Params``.
+    """
+    for table in figures.tables:
+        length = 1 << (table.log_height + parameters.log_blowup)
+        needed = parameters.dimension(table.log_height) + table.points
+        if not needed < (1 - regime.theta) * length:
+            check = f"agreement left to the opened points of table {table.name}"
+            raise Rejected(Code.PARAMS, check, f"> {needed}", float((1 - regime.theta) * length))
+
+
+def lookup_error(figures: SystemFigures, regime: Regime) -> Fraction:
+    """Bus challenges: list size * sum over buses of fractions * (W + 2 + gamma degree) / |F|.
+
+    The bus sum, cleared of its denominators, is a polynomial in the bus challenges; an
+    unbalanced bus makes it non-zero (LogUp, ePrint 2022/1530).
+    """
+    degree = sum(bus.fractions * bus.degree for bus in figures.buses)
+    return regime.list_size * degree / regime.order
+
+
+def ali_error(figures: SystemFigures, regime: Regime) -> Fraction:
+    """Constraint challenge: list size * constraints of all tables / |F|.
+
+    Haböck, ePrint 2022/1216, theorem 8; C constraints are combined by powers of one challenge.
+    """
+    return regime.list_size * figures.constraints / regime.order
+
+
+def deep_error(figures: SystemFigures, parameters: ProtocolParameters, regime: Regime) -> Fraction:
+    """Out-of-domain point: list size * (d (k + o - 1) + k - 1) / (|F| - k - n).
+
+    Haböck, ePrint 2022/1216, theorem 8, with k coefficients, n the domain, o points, degree d.
+    The maximum over tables, not the sum: one false table suffices for the verifier to reject, so
+    the point must be a root of that table's polynomial. All tables exclude the largest domain.
+    """
+    largest = figures.log_heights[0]
+    excluded = parameters.dimension(largest) + (1 << (largest + parameters.log_blowup))
+
+    def roots(log_height: int, degree: int, points: int) -> int:
+        dimension = parameters.dimension(log_height)
+        return degree * (dimension + points - 1) + dimension - 1
+
+    most = max(roots(table.log_height, table.degree, table.points) for table in figures.tables)
+    return regime.list_size * most / (regime.order - excluded)
+
+
+def batching_error(
+    figures: SystemFigures, parameters: ProtocolParameters, regime: Regime
+) -> Fraction:
+    """Batching coefficients: over distinct heights, the sum of their proximity errors.
+
+    One times with independent coefficients, (functions - 1) times with powers. Each height has a
+    batch of its own, which joins the folded codeword later; any of them may go wrong.
+    """
+    total = Fraction(0)
+    for log_height in figures.log_heights:
+        # A single function has no batch, and no error, but a bound of zero has no logarithm.
+        powers = max(1, figures.functions_at(log_height) - 1)
+        factor = powers if parameters.batching == "powers" else 1
+        total += factor * regime.proximity_error(1 << (log_height + parameters.log_blowup))
+    return total
+
+
+def query_bits(queries: int, regime: Regime) -> Decimal:
+    """-log2 of (1 - theta)^queries, rounded down to a ten-thousandth, without grinding."""
+    return round_down(-log2(1 - regime.theta) * queries)
+
+
+def _shown(bits: Decimal) -> str:
+    # Two digits, cut rather than rounded: 127.999 is not 128.
+    return str(bits.quantize(Decimal("0.01"), rounding="ROUND_FLOOR"))

@@ -1,0 +1,1 @@
+"""The Fiat-Shamir transcript and the schema that drives it."""

@@ -1,0 +1,1 @@
+"""The verifier, from bytes to accepted or a typed rejection."""
