@@ -1,0 +1,84 @@
+"""Shapes of a batch: how many rows, leaf slots and assets its tables hold.
+
+A shape is part of the verification key: heights are fixed, whatever a snapshot needs of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stark.errors import UsageError
+
+LOG_SEGMENT = 14
+"""log2 of the rows of a segment. A segment's sum of limbs below 2^15 stays below 2^29 < p."""
+
+LOG_RANGE = 15
+"""Bits of a limb; the range table has a row for each value."""
+
+MIN_LOG_ROWS, MAX_LOG_ROWS = 12, 20
+LOG_CAPACITIES = (9, 12, 14)
+"""Asset capacities on offer: 512, 4,096 and 16,384 listed assets."""
+
+MIN_LOG_SLOTS = 5
+"""The smallest tree; smaller snapshots are padded with empty slots."""
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """Heights of a batch's tables.
+
+    Parameters
+    ----------
+    log_rows
+        log2 of the rows of the chain table: a row per holding or empty slot, and two rows per asset
+        for the digests of the running totals.
+    log_slots
+        log2 of the number of leaf slots.
+    log_capacity
+        log2 of the number of assets.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range or the tables cannot hold one row per slot.
+    """
+
+    log_rows: int
+    log_slots: int
+    log_capacity: int
+
+    def __post_init__(self) -> None:
+        if not MIN_LOG_ROWS <= self.log_rows <= MAX_LOG_ROWS:
+            raise UsageError(f"log_rows must be in {MIN_LOG_ROWS} ... {MAX_LOG_ROWS}")
+        if self.log_capacity not in LOG_CAPACITIES:
+            raise UsageError(f"log_capacity must be one of {LOG_CAPACITIES}")
+        if not MIN_LOG_SLOTS <= self.log_slots < self.log_rows:
+            raise UsageError(f"log_slots must be in {MIN_LOG_SLOTS} ... {self.log_rows - 1}")
+        if self.holding_rows < self.slots:
+            raise UsageError(f"{self}: every slot needs a row, only {self.holding_rows} are left")
+
+    @property
+    def rows(self) -> int:
+        return 1 << self.log_rows
+
+    @property
+    def slots(self) -> int:
+        return 1 << self.log_slots
+
+    @property
+    def capacity(self) -> int:
+        return 1 << self.log_capacity
+
+    @property
+    def holding_rows(self) -> int:
+        """Rows of the chain table for holdings; the rest holds two digests of all totals."""
+        return self.rows - 2 * self.capacity
+
+    @property
+    def log_segments(self) -> int:
+        """log2 of the number of segments, each of at most 2^14 rows."""
+        return max(0, self.log_rows - LOG_SEGMENT)
+
+    @property
+    def name(self) -> str:
+        return f"rows{self.log_rows}-slots{self.log_slots}-assets{self.log_capacity}"

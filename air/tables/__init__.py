@@ -1,0 +1,1 @@
+"""The tables of a batch: the statement as AIRs."""

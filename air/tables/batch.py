@@ -1,0 +1,18 @@
+"""The system of tables that proves one batch."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from air.shape import Shape
+from air.tables.chain import ChainAir
+from air.tables.range import RangeAir
+from air.tables.totals import TotalsAir
+from air.tables.tree import TreeAir
+from stark.constraints.system import System
+
+
+@cache
+def batch_system(shape: Shape) -> System:
+    """The tables of a batch: chain, tree, totals and range, in this order."""
+    return System([ChainAir(shape), TreeAir(shape), TotalsAir(shape), RangeAir()])

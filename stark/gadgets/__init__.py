@@ -1,0 +1,1 @@
+"""Pieces of AIRs that any table may use."""
