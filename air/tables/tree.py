@@ -36,7 +36,10 @@ class TreeAir(Air):
 
         t.first_row("the root", *(compressed[j] - root[j] for j in range(8)))
         t.send(
-            NODE, [number, *compressed], count=is_node - t.is_first_row, label="a node to its parent"
+            NODE,
+            [number, *compressed],
+            count=is_node - t.is_first_row,
+            label="a node to its parent",
         )
         t.receive(NODE, [2 * number, *left], count=is_node, label="the left child")
         t.receive(NODE, [2 * number + 1, *right], count=is_node, label="the right child")

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from stark.constraints.bus import Bus, Interaction
 from stark.constraints.expression import Column, Expression, Graph, Part, Selector
 from stark.errors import UsageError
-from stark.field.koalabear import P, TWO_ADICITY
+from stark.field.koalabear import TWO_ADICITY, P
 
 
 class Air(ABC):

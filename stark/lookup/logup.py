@@ -64,9 +64,7 @@ def bus_argument(air: SymbolicAir, bus_numbers: Mapping[str, int]) -> BusArgumen
     groups = _grouped(graph, air.interactions, bus_numbers, target)
     columns = [graph.cell(Part.AUXILIARY, index, 0) for index in range(len(groups))]
     constraints = [
-        Constraint(
-            f"bus group {_names(group)}", column * group.denominator - group.numerator
-        )
+        Constraint(f"bus group {_names(group)}", column * group.denominator - group.numerator)
         for column, group in zip(columns[:-1], groups[:-1], strict=True)
     ]
     step = graph.cell(Part.AUXILIARY, len(groups) - 1, 1) - columns[-1]
@@ -75,9 +73,7 @@ def bus_argument(air: SymbolicAir, bus_numbers: Mapping[str, int]) -> BusArgumen
     step = step + graph.terminal() * graph.selector(Selector.LAST)
     last = groups[-1]
     constraints.append(
-        Constraint(
-            f"bus running sum {_names(last)}", step * last.denominator - last.numerator
-        )
+        Constraint(f"bus running sum {_names(last)}", step * last.denominator - last.numerator)
     )
     return BusArgument(tuple(groups), tuple(constraints))
 

@@ -2,26 +2,25 @@
 
 Every verifier challenge is one round; the error of a round bounds the chance that a state from
 which no proof should succeed becomes one from which it might (round-by-round soundness, ePrint
-2019/1261). The security of the non-interactive proof is the minimum over rounds, and never below
-their sum (ePrint 2025/1993); both are reported, beside the collision bits of the digests.
+2019/1261). A cheating prover who makes T hash evaluations succeeds with a chance of about T times
+the largest error (ePrint 2025/1993), so a profile's target is the minimum over rounds. The bits
+of the sum of all errors and the collision bits of the digests are reported beside it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
 from stark.errors import Code, Rejected
+from stark.field.extension import DEGREE
 from stark.soundness.bits import combine, log2, round_down, security_bits
 from stark.soundness.figures import SystemFigures
 from stark.soundness.parameters import COLLISION_BITS, ProtocolParameters
 from stark.soundness.regimes import Regime, regime_of
-
-EXTENSION_DEGREE: Final = 5
-"""Base-field values revealed by opening one extension value."""
 
 REFERENCE_MULTIPLICITY: Final = 50
 """The m that the public calculator soundcalc takes, unasked, for a field above 2^150."""
@@ -109,7 +108,9 @@ class Report:
             "",
             f"{'round':<22}{'bits':>9}  of which grinding",
         ]
-        lines += [f"{row.name:<22}{row.bits:>9.2f}  {row.grinding or '-'}" for row in self._rows()]
+        lines += [
+            f"{row.name:<22}{_shown(row.bits):>9}  {row.grinding or '-'}" for row in self.rounds
+        ]
         lines += [
             f"{'minimum over rounds':<22}{_shown(self.minimum):>9}  ({self.weakest.name})",
             f"{'sum over rounds':<22}{_shown(self.union):>9}",
@@ -132,16 +133,18 @@ def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
         ``Params``, if the heights do not fit the parameters or the bound's side condition fails;
         ``ZK``, if the slack of a table cannot hold the random coefficients that hide it.
     """
-    check_randomness(figures, parameters)
     regime = regime_of(parameters)
-    return Report(figures, parameters, regime, protocol_rounds(figures, parameters, regime))
+    rounds = protocol_rounds(figures, parameters, regime)
+    check_side_condition(figures, parameters, regime)
+    check_randomness(figures, parameters)
+    return Report(figures, parameters, regime, rounds)
 
 
 def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> None:
     """With zero knowledge, refuse tables whose slack is smaller than what a proof reveals.
 
-    A query shows one row of the trace, an out-of-domain point one extension value of a column,
-    and one more coefficient makes the opened values uniform: queries + 5 * points + 1.
+    A query shows one row of the trace, an out-of-domain point one extension value (5 elements)
+    of a column, and one more coefficient makes the opened values uniform: queries + 5 * points + 1.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> 
     if not parameters.zk:
         return
     for table in figures.tables:
-        needed = parameters.queries + EXTENSION_DEGREE * table.points + 1
+        needed = parameters.queries + DEGREE * table.points + 1
         present = (1 << table.log_height) >> parameters.log_slack
         if present < needed:
             check = f"random coefficients per column of table {table.name}"
@@ -163,13 +166,14 @@ def protocol_rounds(
 ) -> tuple[Round, ...]:
     """Bits of every round in a given regime, which need not be the one of the parameters.
 
+    The side conditions are the caller's: :func:`check_side_condition`, :func:`check_randomness`.
+
     Raises
     ------
     Rejected
-        ``Params``, as :func:`estimate`.
+        ``Params``, if the heights do not fit the parameters.
     """
     schedule = parameters.schedule(figures.log_heights)
-    check_side_condition(figures, parameters, regime)
     rounds: list[Round] = []
 
     def add(name: str, error: Fraction, grinding: int) -> None:
@@ -198,13 +202,16 @@ def check_side_condition(
 ) -> None:
     """Multi-point quotients need dimension + points < (1 - theta) * domain, for every table.
 
-    Haböck, ePrint 2022/1216, section 4.1.3.
+    Haböck, ePrint 2022/1216, section 4.1.3. And theta must be positive: at rates above 0.73 the
+    smallest m lies beyond the Johnson bound.
 
     Raises
     ------
     Rejected
         ``Params``.
     """
+    if regime.theta <= 0:
+        raise Rejected(Code.PARAMS, "distance of the regime", "> 0", float(regime.theta))
     for table in figures.tables:
         length = 1 << (table.log_height + parameters.log_blowup)
         needed = parameters.dimension(table.log_height) + table.points
@@ -273,4 +280,4 @@ def query_bits(queries: int, regime: Regime) -> Decimal:
 
 def _shown(bits: Decimal) -> str:
     # Two digits, cut rather than rounded: 127.999 is not 128.
-    return str(bits.quantize(Decimal("0.01"), rounding="ROUND_FLOOR"))
+    return str(bits.quantize(Decimal("0.01"), rounding=ROUND_FLOOR))

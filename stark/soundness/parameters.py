@@ -25,17 +25,21 @@ COLLISION_BITS: Final[Mapping[str, int]] = MappingProxyType({"sha256": 128})
 MIN_MULTIPLICITY: Final = 3
 """Smallest Johnson multiplicity for which the bound holds (BCHKS25, theorem 4.2)."""
 
+MAX_MULTIPLICITY: Final = 1024
+"""At 1024, log2(1 + 1/2m) < 0.001 bits a query are left to gain, for errors that grow as m^5."""
+
+MAX_QUERIES: Final = 1024
+"""Most queries; 128 bits need 261 at blowup 2, the largest number of any set in use."""
+
 MAX_GRINDING: Final = 40
 """Most bits of proof of work at one site: 2^40 hashes, hours on one machine."""
 
-# Inclusive ranges of the integer fields. Multiplicities above 1024 come within 2^-10 of the
-# Johnson bound's query count, for which they pay over 40 bits; the upper limits of the lengths
-# keep a verifier's work, and every shift, small.
+# Inclusive ranges of the integer fields. Upper limits keep a verifier's work and shifts small.
 _RANGES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
     {
         "log_blowup": (1, 5),
-        "queries": (1, 1024),
-        "multiplicity": (0, 1024),
+        "queries": (1, MAX_QUERIES),
+        "multiplicity": (0, MAX_MULTIPLICITY),
         "log_max_arity": (1, MAX_LOG_ARITY),
         "log_final_length": (0, 10),
         "cap_height": (0, 10),
@@ -135,6 +139,8 @@ class ProtocolParameters:
         if self.zk != (self.log_slack > 0):
             expected = ">= 1 with zk" if self.zk else "0 without zk"
             raise Rejected(Code.PARAMS, "log2 of the slack", expected, self.log_slack)
+        if self.rate >= 1:
+            raise Rejected(Code.PARAMS, "rate of the code, slack included", "< 1", self.rate)
         if self.hash_suite not in COLLISION_BITS:
             raise Rejected(Code.SUITE, "hash suite", " or ".join(COLLISION_BITS), self.hash_suite)
 
@@ -155,7 +161,10 @@ class ProtocolParameters:
         return Fraction(self.final_length, 1 << (self.log_final_length + self.log_blowup))
 
     def dimension(self, log_height: int) -> int:
-        """Coefficients that FRI admits for a table of 2^log_height rows."""
+        """Coefficients that FRI admits for a table of 2^log_height rows.
+
+        ``ValueError``, if that is shorter than the final length; :meth:`schedule` checks.
+        """
         return self.final_length << (log_height - self.log_final_length)
 
     def schedule(self, log_heights: Iterable[int]) -> tuple[int, ...]:

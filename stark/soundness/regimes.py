@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from stark.field.extension import DEGREE
 from stark.field.koalabear import P
 from stark.soundness.bits import square_root
 from stark.soundness.parameters import ProtocolParameters, RegimeName
 
-FIELD_ORDER: Final = P**5
+FIELD_ORDER: Final = P**DEGREE
 """Elements of the extension field from which challenges are drawn; log2 is 154.94."""
 
 

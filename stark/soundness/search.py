@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING
 from types import MappingProxyType
 from typing import Final
 
 from stark.errors import UsageError
-from stark.soundness.estimate import check_randomness
+from stark.soundness.estimate import (
+    check_randomness,
+    check_side_condition,
+    protocol_rounds,
+    query_bits,
+)
 from stark.soundness.figures import SystemFigures
 from stark.soundness.parameters import (
+    MAX_MULTIPLICITY,
+    MAX_QUERIES,
     MIN_MULTIPLICITY,
     BatchingName,
     ProtocolParameters,
     RegimeName,
 )
+from stark.soundness.regimes import regime_of
 
-MAX_QUERIES: Final = 1024
-MAX_MULTIPLICITY: Final = 1024
+_NO_GRINDING: Final[Mapping[str, int]] = MappingProxyType(
+    {"lookup": 0, "ALI": 0, "DEEP": 0, "batching": 0, "fold": 0}
+)
+"""Where grinding is searched, by the first word of a round's name; all folds share theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +80,10 @@ class Profile:
 
 
 # What people see: SHA-256, because it is in every standard library; below the Johnson bound,
-# because that needs the fewest queries of what is proven; independent coefficients, because with
-# powers that regime costs 8 more bits of grinding; zero knowledge with a 64th more coefficients,
-# 128 of them in the smallest table allowed, 2^13.
+# because that needs the fewest queries of what is proven; independent coefficients, because
+# powers would cost that regime the log2 of their number, about 8 bits of grinding, more. Zero
+# knowledge takes a 64th more coefficients: 128 in a table of 2^13, which is the smallest to hold
+# the 87 that 76 queries and 2 points reveal.
 _PUBLISHED: Final = Role(
     regime="jbr", log_blowup=3, batching="independent", zk=True, log_slack=6, hash_suite="sha256"
 )
@@ -115,14 +127,100 @@ def find_parameters(figures: SystemFigures, target_bits: int, role: Role) -> Pro
         raise UsageError(f"a target of {target_bits} bits asks for nothing")
     multiplicity = 0
     if role.regime == "jbr":
-        low, high = MIN_MULTIPLICITY, min(role.max_multiplicity, MAX_MULTIPLICITY)
-        largest = _last(low, high, lambda m: _affordable(figures, target_bits, role, m))
+        highest = min(role.max_multiplicity, MAX_MULTIPLICITY)
+        largest = _last(
+            MIN_MULTIPLICITY, highest, lambda m: _affordable(figures, target_bits, role, m)
+        )
+        # If not even the smallest m is affordable, its grinding is what the error below reports.
+        largest = max(largest, MIN_MULTIPLICITY)
         fewest = _queries(target_bits, role, largest)
         # Queries fall as m grows: the smallest m with the fewest is one above the last with more.
-        last_above = _last(low - 1, largest, lambda m: _queries(target_bits, role, m) > fewest)
-        multiplicity = last_above + 1
-    found = _with_grinding(figures, target_bits, role, multiplicity)
-    if not _affordable(figures, target_bits, role, multiplicity):
-        raise UsageError(_shortfall(found, target_bits, role))
+        above = _last(MIN_MULTIPLICITY, largest, lambda m: _queries(target_bits, role, m) > fewest)
+        multiplicity = above + 1
+    grinding = _grinding(figures, target_bits, role, multiplicity)
+    site = max(grinding, key=lambda label: grinding[label])
+    if grinding[site] > role.max_grinding:
+        raise UsageError(
+            f"{target_bits} bits need {grinding[site]} bits of grinding at {site}, "
+            f"more than {role.max_grinding}"
+        )
+    queries = _queries(target_bits, role, multiplicity)
+    if queries > MAX_QUERIES:
+        raise UsageError(f"{target_bits} bits need more than {MAX_QUERIES} queries")
+    found = _candidate(role, multiplicity, queries, grinding)
+    check_side_condition(figures, found, regime_of(found))
     check_randomness(figures, found)
     return found
+
+
+def _candidate(
+    role: Role,
+    multiplicity: int,
+    queries: int = 1,
+    grinding: Mapping[str, int] = _NO_GRINDING,
+) -> ProtocolParameters:
+    return ProtocolParameters(
+        log_blowup=role.log_blowup,
+        queries=queries,
+        regime=role.regime,
+        multiplicity=multiplicity,
+        batching=role.batching,
+        log_max_arity=role.log_max_arity,
+        log_final_length=role.log_final_length,
+        cap_height=role.cap_height,
+        grinding_lookup=grinding["lookup"],
+        grinding_ali=grinding["ALI"],
+        grinding_deep=grinding["DEEP"],
+        grinding_batching=grinding["batching"],
+        grinding_fold=grinding["fold"],
+        grinding_query=role.grinding_query,
+        zk=role.zk,
+        log_slack=role.log_slack,
+        hash_suite=role.hash_suite,
+    )
+
+
+def _grinding(
+    figures: SystemFigures, target_bits: int, role: Role, multiplicity: int
+) -> dict[str, int]:
+    """Bits that each site lacks to the target."""
+    parameters = _candidate(role, multiplicity)
+    lacking = dict(_NO_GRINDING)
+    for entry in protocol_rounds(figures, parameters, regime_of(parameters)):
+        site = entry.name.split()[0]
+        if site in lacking:
+            missing = (target_bits - entry.bits).to_integral_value(ROUND_CEILING)
+            lacking[site] = max(lacking[site], int(missing))
+    return lacking
+
+
+def _affordable(figures: SystemFigures, target_bits: int, role: Role, multiplicity: int) -> bool:
+    grinding = _grinding(figures, target_bits, role, multiplicity)
+    return max(grinding.values()) <= role.max_grinding
+
+
+def _queries(target_bits: int, role: Role, multiplicity: int) -> int:
+    """The fewest queries that reach the target, at least 1; too many if none does."""
+    regime = regime_of(_candidate(role, multiplicity))
+    needed = target_bits - role.grinding_query
+    if needed <= 0:
+        return 1
+    single = query_bits(1, regime)
+    if single <= 0:
+        return MAX_QUERIES + 1
+    # The bits of one query are rounded down, so the quotient may be too large, never too small.
+    queries = int((needed / single).to_integral_value(ROUND_CEILING))
+    while queries > 1 and query_bits(queries - 1, regime) >= needed:
+        queries -= 1
+    return queries
+
+
+def _last(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Largest n in low..high with ``holds``, which turns from true to false once; else low - 1."""
+    while low <= high:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle + 1
+        else:
+            high = middle - 1
+    return high

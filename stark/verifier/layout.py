@@ -75,7 +75,8 @@ def tree_shape(
 ) -> TreeShape | None:
     """Shape of a commitment: at each height, the rows of its tables one after the other.
 
-    ``None`` if no table has columns in ``tree``. Preprocessed rows are public and never salted.
+    ``None`` if no table has columns in ``tree``. Preprocessed rows are public and never salted; their
+    cap is the root alone, which keeps a pinned key at 32 bytes.
     """
     groups = []
     for log_height in sorted({table.log_height for table in tables}, reverse=True):
@@ -88,5 +89,5 @@ def tree_shape(
     return TreeShape(
         groups=tuple(groups),
         salted=salted and tree is not Tree.PREPROCESSED,
-        cap_height=min(cap_height, groups[-1][0]),
+        cap_height=0 if tree is Tree.PREPROCESSED else min(cap_height, groups[-1][0]),
     )

@@ -18,7 +18,7 @@ from stark.fri.verifier import fold_leaf
 from stark.hash.sha256 import decode_elements
 from stark.merkle.multiproof import MultiOpening, TreeShape, read_opening, verify_opening
 from stark.transcript.encoding import Reader, encode_field
-from stark.transcript.transcript import VerifierTranscript
+from stark.transcript.transcript import Transcript, VerifierTranscript
 from stark.verifier.deep import TableDeep, domain_point
 from stark.verifier.header import check_header
 from stark.verifier.key import VerificationKey
@@ -156,7 +156,7 @@ def checked_publics(tables: Sequence[Table], publics: PublicValues) -> dict[str,
 
 
 def bind(
-    transcript: VerifierTranscript,
+    transcript: Transcript,
     key: VerificationKey,
     values: Mapping[str, Sequence[int]],
     context: bytes,

@@ -1,0 +1,1 @@
+"""The prover; the only wing that needs numpy and numba."""

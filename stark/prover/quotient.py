@@ -1,0 +1,118 @@
+"""Quotients: constraints evaluated on cosets, divided by the vanishing polynomial, split.
+
+On the coset s <w> of N points, X^N is the constant k = s^N, so that X^N - 1 is one too, and the
+quotient Q = sum over j of X^(N j) q_j agrees there with sum over j of k^j q_j, a polynomial of
+degree below N. As many cosets as there are chunks determine the q_j: a Vandermonde system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark.constraints.interpreter import Constants, RowInputs, evaluate
+from stark.constraints.program import compile_fold
+from stark.constraints.system import Table
+from stark.field.extension import DEGREE, Element, powers
+from stark.field.koalabear import P, inverse
+from stark.field.memory import aligned_empty, aligned_zeros, padded_width
+from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
+from stark.field.ntt import coset_shift, evaluate_on_coset, interpolate_from_coset
+from stark.prover.selectors import coset_periodic, coset_selectors
+
+Extension = NDArray[np.uint32]
+
+
+def quotient_extension(
+    table: Table,
+    parts: Sequence[Extension | None],
+    constants: Constants,
+    constraint_challenge: Element,
+    log_blowup: int,
+) -> Extension:
+    """The low-degree extension of a table's quotient chunks, (blowup, rows, padded width).
+
+    Parameters
+    ----------
+    parts
+        Low-degree extensions of the preprocessed, main and auxiliary columns.
+    constants
+        Public values, bus challenges, terminal.
+    """
+    chunks = table.quotient_chunks
+    program = compile_fold(
+        table.symbolic.graph, [constraint.expression.index for constraint in table.constraints]
+    )
+    weights = powers(constraint_challenge, len(table.constraints))
+    shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in range(chunks)]
+    remainders = []
+    for coset, shift in enumerate(shifts):
+        selectors = coset_selectors(table.log_height, shift)
+        inputs = RowInputs(
+            *(None if part is None else part[coset] for part in parts),
+            first=selectors.first,
+            last=selectors.last,
+            transition=selectors.transition,
+            periodic=tuple(
+                coset_periodic(values, table.log_height, shift)
+                for values in table.symbolic.periodic
+            ),
+        )
+        values = evaluate(program, inputs, constants, weights)
+        remainders.append(_divided_coefficients(values, shift, table.height))
+    return _extend_chunks(_split(remainders, shifts, table.height), table, log_blowup)
+
+
+def _divided_coefficients(
+    values: NDArray[np.uint32], shift: int, height: int
+) -> NDArray[np.uint32]:
+    """Coefficients of values / (X^N - 1) on a coset, (rows, 16): five columns used."""
+    factor = inverse(pow(shift, height, P) - 1)
+    matrix = aligned_zeros((height, padded_width(DEGREE)))
+    matrix[:, :DEGREE] = multiply_by_scalar(values, scalar_to_montgomery(factor)).T
+    return interpolate_from_coset(matrix, shift)
+
+
+def _split(
+    remainders: Sequence[NDArray[np.uint32]], shifts: Sequence[int], height: int
+) -> NDArray[np.uint32]:
+    """Coefficients of the chunks side by side, (rows, padded 5 chunks), from the cosets'."""
+    chunks = len(remainders)
+    inverse_matrix = _inverse_vandermonde([pow(shift, height, P) for shift in shifts])
+    result = aligned_zeros((height, padded_width(DEGREE * chunks)))
+    for chunk in range(chunks):
+        total = np.zeros((height, DEGREE), np.uint64)
+        for coset, remainder in enumerate(remainders):
+            part = np.ascontiguousarray(remainder[:, :DEGREE])
+            total += multiply_by_scalar(part, scalar_to_montgomery(inverse_matrix[chunk][coset]))
+        result[:, DEGREE * chunk : DEGREE * (chunk + 1)] = (total % P).astype(np.uint32)
+    return result
+
+
+def _inverse_vandermonde(nodes: Sequence[int]) -> list[list[int]]:
+    """The matrix that maps values at the nodes to coefficients (Lagrange basis)."""
+    columns = []
+    for node in nodes:
+        others = [other for other in nodes if other != node]
+        basis = [1]
+        scale = 1
+        for other in others:
+            basis = [
+                (low - other * high) % P for low, high in zip([0, *basis], [*basis, 0], strict=True)
+            ]
+            scale = scale * (node - other) % P
+        factor = inverse(scale)
+        columns.append([coefficient * factor % P for coefficient in basis])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _extend_chunks(
+    coefficients: NDArray[np.uint32], table: Table, log_blowup: int
+) -> Extension:
+    extension = aligned_empty((1 << log_blowup, *coefficients.shape))
+    for coset in range(1 << log_blowup):
+        shift = coset_shift(table.log_height, log_blowup, coset)
+        evaluate_on_coset(coefficients, shift, extension[coset])
+    return extension
