@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 from stark.errors import UsageError
 
-LOG_SEGMENT = 14
-"""log2 of the rows of a segment. A segment's sum of limbs below 2^15 stays below 2^29 < p."""
+MAX_LOG_SEGMENT = 14
+"""log2 of the most rows of a segment. Its sum of limbs below 2^15 stays below 2^29 < p."""
 
 LOG_RANGE = 15
 """Bits of a limb; the range table has a row for each value."""
+
+MIN_LOG_HEIGHT = 12
+"""log2 of the smallest table. Masks take a part of a table's degree bound that is the same for all
+tables; in shorter ones they would find no room."""
 
 MIN_LOG_ROWS, MAX_LOG_ROWS = 12, 20
 LOG_CAPACITIES = (9, 12, 14)
@@ -76,8 +80,19 @@ class Shape:
 
     @property
     def log_segments(self) -> int:
-        """log2 of the number of segments, each of at most 2^14 rows."""
-        return max(0, self.log_rows - LOG_SEGMENT)
+        """log2 of the number of segments: each has at most 2^14 rows, and the totals table, with a
+        row per asset and segment, has the least height."""
+        return max(0, self.log_rows - MAX_LOG_SEGMENT, MIN_LOG_HEIGHT - self.log_capacity)
+
+    @property
+    def log_segment(self) -> int:
+        """log2 of the rows of a segment."""
+        return self.log_rows - self.log_segments
+
+    @property
+    def log_tree_rows(self) -> int:
+        """log2 of the rows of the tree table."""
+        return max(self.log_slots, MIN_LOG_HEIGHT)
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from air.encoding import (
     LAST_WEIGHT,
     TOTALS_TAG,
 )
-from air.shape import LOG_SEGMENT, Shape
+from air.shape import Shape
 from air.tables.buses import NODE, RANGE, SUM, TOTAL
 from stark.constraints.air import Air, AirBuilder
 from stark.gadgets.poseidon import poseidon_permutation
@@ -139,7 +139,7 @@ class ChainAir(Air):
         holding_rows, capacity = shape.holding_rows, shape.capacity
         segments = array("I")
         for segment in range(1 << shape.log_segments):
-            segments += array("I", [segment]) * min(1 << LOG_SEGMENT, shape.rows)
+            segments += array("I", [segment]) * (1 << shape.log_segment)
 
         def columns(holding: array[int], run: array[int], other_run: array[int]) -> array[int]:
             return holding + run + other_run

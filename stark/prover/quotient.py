@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
-from stark.constraints.program import compile_fold
+from stark.constraints.program import Mode, compile_program
 from stark.constraints.system import Table
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
@@ -42,15 +42,15 @@ def quotient_extension(
         Public values, bus challenges, terminal.
     """
     chunks = table.quotient_chunks
-    program = compile_fold(
-        table.symbolic.graph, [constraint.expression.index for constraint in table.constraints]
-    )
+    roots = [constraint.expression.index for constraint in table.constraints]
+    program = compile_program(table.symbolic.graph, roots, Mode.FOLD)
     weights = powers(constraint_challenge, len(table.constraints))
     shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in range(chunks)]
     remainders = []
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
         inputs = RowInputs(
+            table.height,
             *(None if part is None else part[coset] for part in parts),
             first=selectors.first,
             last=selectors.last,

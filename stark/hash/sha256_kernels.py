@@ -1,0 +1,488 @@
+"""Tagged SHA-256 (``stark.hash.sha256``) over 16 messages at once, one per vector lane.
+
+All messages of one call have the same length, and every part of them is a multiple of four bytes,
+so a message is a list of big-endian words: tag, salt, field elements. A kernel stages the words of
+16 messages as vectors, transposing rows and leaving Montgomery form on the way, and then runs the
+compression function on them.
+
+Digests are arrays (8, n) of uint32: word w of digest k is ``digests[w, k]``, most significant byte
+first (:func:`digest_bytes`). Stored word by word, 16 neighbouring digests load as vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.core.types.containers import UniTuple
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from stark import parallel
+from stark.errors import UsageError
+from stark.field import simd, vector_ir
+from stark.field.extension import DEGREE
+from stark.field.memory import LANES, aligned_empty, padded_width
+from stark.field.vector_ir import VECTOR
+from stark.hash.sha256 import (
+    DIGEST_BYTES,
+    GRIND_TAG,
+    INJECTED_NODE_TAG,
+    LEAF_TAG,
+    MAXIMAL_GRIND_BITS,
+    NODE_TAG,
+    NONCE_LIMIT,
+)
+from stark.hash.sha256_ir import BLOCK_WORDS, DIGEST_WORDS, INITIAL_STATE, compression
+from stark.jit import device, kernel
+
+Words = NDArray[np.uint32]
+
+_NODE_BLOCKS = 2
+"""A node has 17 words, with injected rows 25; padding needs at least 3 more: two blocks of 16."""
+
+_GRIND_CHUNK = 1 << 18
+"""Nonces tried between looks at the result: a few milliseconds of work per core."""
+
+
+_LEAF, _NODE, _INJECTED, _GRIND = (
+    int.from_bytes(tag, "big") for tag in (LEAF_TAG, NODE_TAG, INJECTED_NODE_TAG, GRIND_TAG)
+)
+_PADDING = 0x80000000
+_LEAF_TAG, _NODE_TAG, _INJECTED_TAG = map(np.uint32, (_LEAF, _NODE, _INJECTED))
+
+_digest = UniTuple(simd.vector, DIGEST_WORDS)
+
+
+@intrinsic
+def _initial_digest(typing_context: Any) -> Any:
+    """The initial chaining value in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words = [vector_ir.constant(VECTOR, word) for word in INITIAL_STATE]
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return _digest(), generate
+
+
+@intrinsic
+def _compress_block(typing_context: Any, chaining: Any, words: Any, index: Any) -> Any:
+    """The chaining value after the block whose 16 message words are vectors at ``index``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, words_type, index_type = signature.args
+        start = vector_ir.element_pointer(
+            context, builder, words_type, arguments[1], index_type, arguments[2]
+        )
+        message = [
+            vector_ir.load(builder, builder.gep(start, [vector_ir.I64(LANES * k)]))
+            for k in range(BLOCK_WORDS)
+        ]
+        state = [builder.extract_value(arguments[0], k) for k in range(DIGEST_WORDS)]
+        return context.make_tuple(
+            builder, signature.return_type, compression(builder, state, message)
+        )
+
+    return _digest(_digest, words, index), generate
+
+
+@intrinsic
+def _store_digest(typing_context: Any, array: Any, index: Any, stride: Any, value: Any) -> Any:
+    """The eight vectors of 16 digests to ``index``, ``index + stride``, ..."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type, index_type, stride_type, _ = signature.args
+        start = vector_ir.element_pointer(
+            context, builder, array_type, arguments[0], index_type, arguments[1]
+        )
+        stride = context.cast(builder, arguments[2], stride_type, types.intp)
+        for k in range(DIGEST_WORDS):
+            pointer = builder.gep(start, [builder.mul(stride, vector_ir.I64(k))])
+            vector_ir.store(builder, pointer, builder.extract_value(arguments[3], k))
+        return context.get_dummy_value()
+
+    return types.void(array, index, stride, _digest), generate
+
+
+def _at_address(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, vector_ir.I32.as_pointer())
+
+
+def _message_words(builder: Any, elements: Any) -> Any:
+    """Field elements in Montgomery form as message words: canonical, bytes reversed.
+
+    Little-endian bytes in memory are a byte-reversed word to SHA-256, which reads big-endian.
+    """
+    one = vector_ir.constant(VECTOR, 1)
+    return vector_ir.byte_swap(builder, vector_ir.field_mul(builder, elements, one))
+
+
+@intrinsic
+def _load_words(typing_context: Any, address: Any) -> Any:
+    """Message words of 16 consecutive field elements at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _message_words(builder, vector_ir.load(builder, _at_address(builder, arguments[0])))
+
+    return simd.vector(types.uint64), generate
+
+
+@intrinsic
+def _load_words_transposed(typing_context: Any, address: Any, stride: Any) -> Any:
+    """Message words of 16 rows, ``stride`` bytes apart: vector k holds column k."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, stride = arguments
+        rows = []
+        for k in range(LANES):
+            offset = builder.mul(stride, vector_ir.I64(k))
+            pointer = _at_address(builder, builder.add(address, offset))
+            rows.append(vector_ir.load(builder, pointer))
+        words = [_message_words(builder, row) for row in rows]
+        return context.make_tuple(builder, simd.tile, vector_ir.transpose(builder, words))
+
+    return simd.tile(types.uint64, types.uint64), generate
+
+
+@device
+def _swapped(word):  # type: ignore[no-untyped-def]
+    """The four bytes of a uint32 reversed."""
+    value = np.uint64(word)
+    return np.uint32(
+        (value >> np.uint64(24))
+        | ((value >> np.uint64(8)) & np.uint64(0xFF00))
+        | ((value << np.uint64(8)) & np.uint64(0xFF0000))
+        | ((value << np.uint64(24)) & np.uint64(0xFF000000))
+    )
+
+
+@device
+def _hash_staged(words, length):  # type: ignore[no-untyped-def]
+    """Pad the staged messages of ``length`` words and hash them.
+
+    The padding is 0x80, zeros and the length in bits as 64 bits; the upper word of that stays zero
+    because no message here has 2^29 bytes.
+    """
+    blocks = (length + 3 + 15) // 16
+    simd.store(words, length * 16, simd.splat(np.uint32(_PADDING)))
+    for k in range(length + 1, blocks * 16 - 1):
+        simd.store(words, k * 16, simd.zero())
+    simd.store(words, (blocks * 16 - 1) * 16, simd.splat(length * 32))
+    state = _initial_digest()
+    for block in range(blocks):
+        state = _compress_block(state, words, block * 256)
+    return state
+
+
+@kernel("void(u8[::1], u8[::1], i8[::1], u4[:, ::1], u4[::1], u4[::1], i8, i8, i8, i8)")
+def _hash_rows(addresses, strides, widths, salts, words, out, total, offset, lo, hi):  # type: ignore[no-untyped-def]
+    """Leaf digests of rows lo ... hi - 1 (a multiple of 16 rows) to columns offset + row of out.
+
+    Source s has ``widths[s]`` elements per row, at ``addresses[s] + row * strides[s]``. A stride of
+    four bytes means a single column, whose elements are already neighbours. Whole 16 x 16 blocks
+    are read and staged: rows are padded to a multiple of 16 elements, and what is staged beyond the
+    width is overwritten by the next source or by the padding.
+    """
+    for row in range(lo, hi, 16):
+        simd.store(words, 0, simd.splat(_LEAF_TAG))
+        length = 1
+        if salts.shape[0] > 0:
+            for k in range(8):
+                for lane in range(16):
+                    words[(1 + k) * 16 + lane] = _swapped(salts[row + lane, k])
+            length = 9
+        for source in range(addresses.shape[0]):
+            stride = strides[source]
+            address = addresses[source] + np.uint64(row) * stride
+            if stride == np.uint64(4):
+                simd.store(words, length * 16, _load_words(address))
+            else:
+                for column in range(0, widths[source], 16):
+                    simd.store_tile(
+                        words,
+                        (length + column) * 16,
+                        16,
+                        _load_words_transposed(address + np.uint64(4 * column), stride),
+                    )
+            length += widths[source]
+        _store_digest(out, offset + row, total, _hash_staged(words, length))
+
+
+@kernel("void(u4[:, ::1], u4[:, ::1], u4[::1], u4[::1], i8, i8, i8, i8)")
+def _hash_nodes(children, injected, words, out, total, half, lo, hi):  # type: ignore[no-untyped-def]
+    """Parents lo ... hi - 1, which lie in runs of ``half`` (a multiple of 16).
+
+    Run c is made of two neighbouring runs of children, left 2 c and right 2 c + 1, so parent k,
+    in run k // half, has its left child at k + (k // half) * half and the right one ``half`` on.
+    """
+    level = children.shape[1]
+    for parent in range(lo, hi, 16):
+        left = parent + parent // half * half
+        for k in range(8):
+            simd.store(words, (1 + k) * 16, simd.load(children, k * level + left))
+            simd.store(words, (9 + k) * 16, simd.load(children, k * level + left + half))
+        if injected.shape[1] > 0:
+            for k in range(8):
+                simd.store(words, (17 + k) * 16, simd.load(injected, k * total + parent))
+            simd.store(words, 0, simd.splat(_INJECTED_TAG))
+            _store_digest(out, parent, total, _hash_staged(words, 25))
+        else:
+            simd.store(words, 0, simd.splat(_NODE_TAG))
+            _store_digest(out, parent, total, _hash_staged(words, 17))
+
+
+@kernel("i8(u4[::1], u4[::1], u8, u4, u4, i8, i8)")
+def _grind_range(prefix, words, base, low_mask, high_mask, lo, hi):  # type: ignore[no-untyped-def]
+    """The first k in lo ... hi - 1 (multiples of 16) whose nonce base + k succeeds, or -1.
+
+    The first bytes of a digest as a little-endian integer are its first words byte-swapped.
+    """
+    for start in range(lo, hi, 16):
+        for k in range(9):
+            simd.store(words, k * 16, simd.splat(prefix[k]))
+        for lane in range(16):
+            nonce = base + np.uint64(start + lane)
+            words[9 * 16 + lane] = _swapped(np.uint32(nonce & np.uint64(0xFFFFFFFF)))
+            words[10 * 16 + lane] = _swapped(np.uint32(nonce >> np.uint64(32)))
+        digest = _hash_staged(words, 11)
+        low = simd.bit_and(simd.byte_swap(digest[0]), simd.splat(low_mask))
+        high = simd.bit_and(simd.byte_swap(digest[1]), simd.splat(high_mask))
+        remainder = simd.bit_or(low, high)
+        for lane in range(16):
+            if simd.lane(remainder, lane) == 0:
+                return start + lane
+    return -1
+
+
+def _staging(words: int) -> Words:
+    """Room for messages of that many words, their padding, and one block staged too much."""
+    return aligned_empty((words + 2 * BLOCK_WORDS + 3) * LANES)
+
+
+_NO_SALTS = np.empty((0, DIGEST_WORDS), np.uint32)
+_NO_DIGESTS = np.empty((DIGEST_WORDS, 0), np.uint32)
+
+
+def _salt_words(salts: NDArray[np.uint8] | None, rows: int) -> Words:
+    if salts is None:
+        return _NO_SALTS
+    if salts.dtype != np.uint8 or salts.shape != (rows, 32) or not salts.flags.c_contiguous:
+        raise ValueError(f"salts must be a contiguous ({rows}, 32) array of bytes")
+    return salts.view("<u4").astype(np.uint32, copy=False)
+
+
+def leaf_digests(
+    matrices: Sequence[Words], widths: Sequence[int], salts: NDArray[np.uint8] | None = None
+) -> Words:
+    """Digests of leaves whose rows are the concatenated rows of several matrices.
+
+    Parameters
+    ----------
+    matrices
+        Arrays (n, padded width) of Montgomery elements, C-contiguous, padded to multiples of 16.
+    widths
+        How many columns of each matrix are meant.
+    salts
+        Bytes (n, 32), or nothing.
+
+    Returns
+    -------
+    Words (8, n).
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or layout is not as above.
+    """
+    if not matrices or len(matrices) != len(widths):
+        raise ValueError("at least one matrix, and a width for each, are needed")
+    rows = matrices[0].shape[0]
+    for matrix, width in zip(matrices, widths, strict=True):
+        _check_matrix(matrix, rows, width)
+    salt_words = _salt_words(salts, rows)
+    out = np.empty((DIGEST_WORDS, rows), np.uint32)
+    whole = rows - rows % LANES
+    if whole:
+        _absorb(matrices, widths, salt_words, out, whole)
+    if whole < rows:
+        tails = [_last_rows(matrix, whole) for matrix in matrices]
+        salt_tail = _last_rows(salt_words, whole) if salts is not None else _NO_SALTS
+        last = np.empty((DIGEST_WORDS, LANES), np.uint32)
+        _absorb(tails, widths, salt_tail, last, LANES)
+        out[:, whole:] = last[:, : rows - whole]
+    return out
+
+
+def _check_matrix(matrix: Words, rows: int, width: int) -> None:
+    if matrix.ndim != 2 or matrix.dtype != np.uint32 or not matrix.flags.c_contiguous:
+        raise ValueError("matrices must be contiguous two-dimensional uint32 arrays")
+    if matrix.shape[0] != rows or matrix.shape[1] % LANES:
+        raise ValueError(f"matrices must have {rows} rows and a multiple of {LANES} columns")
+    if not 0 < width <= matrix.shape[1]:
+        raise ValueError(f"a width must be in 1 ... {matrix.shape[1]}, got {width}")
+
+
+def _last_rows(array: Words, start: int) -> Words:
+    """A copy of the rows from ``start`` on, extended with zeros to 16."""
+    tail = np.zeros((LANES, array.shape[1]), np.uint32)
+    tail[: array.shape[0] - start] = array[start:]
+    return tail
+
+
+def _absorb(
+    matrices: Sequence[Words], widths: Sequence[int], salts: Words, out: Words, rows: int
+) -> None:
+    """Hash the first ``rows`` (a multiple of 16) rows."""
+    addresses = np.array([matrix.ctypes.data for matrix in matrices], np.uint64)
+    strides = np.array([matrix.strides[0] for matrix in matrices], np.uint64)
+    counts = np.array(widths, np.int64)
+    length = 9 + sum(widths)
+
+    def call(lo: int, hi: int) -> None:
+        _hash_rows(
+            *(addresses, strides, counts, salts, _staging(length)),
+            *(out.reshape(-1), out.shape[1], 0, lo, hi),
+        )
+
+    parallel.run(call, rows)
+
+
+def codeword_leaf_digests(
+    codeword: Words, points: int, salts: NDArray[np.uint8] | None = None
+) -> Words:
+    """Digests of leaves that group ``points`` values of a codeword over the extension.
+
+    Parameters
+    ----------
+    codeword
+        Array (5, B, N) of Montgomery elements, C-contiguous.
+    points
+        k, a power of two, at most N: leaf (c, i), i < N/k, holds the values at i + t N/k of coset
+        c for t = 0 ... k - 1, five coefficients each.
+    salts
+        Bytes (B N / k, 32), or nothing.
+
+    Returns
+    -------
+    Words (8, B N / k); leaf (c, i) is column c N/k + i.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or layout is not as above.
+    """
+    rows = codeword_rows(codeword, points)
+    degree, cosets, length = codeword.shape
+    height = length // points
+    if height < LANES:
+        matrix = np.zeros((cosets * height, padded_width(degree * points)), np.uint32)
+        matrix[:, : degree * points] = rows.reshape(cosets * height, degree * points)
+        return leaf_digests([matrix], [degree * points], salts)
+    salt_words = _salt_words(salts, cosets * height)
+    out = np.empty((DIGEST_WORDS, cosets * height), np.uint32)
+    # Column t * 5 + e of the leaves of a coset is a run of coefficient e: no transposition.
+    starts = [4 * (e * cosets * length + t * height) for t in range(points) for e in range(degree)]
+    strides = np.full(len(starts), 4, np.uint64)
+    widths = np.ones(len(starts), np.int64)
+    for coset in range(cosets):
+        base = codeword.ctypes.data + 4 * coset * length
+        addresses = np.array([base + start for start in starts], np.uint64)
+        salt_part = salt_words[coset * height : (coset + 1) * height]
+
+        def call(
+            lo: int,
+            hi: int,
+            offset: int = coset * height,
+            addresses: NDArray[np.uint64] = addresses,
+            salts: Words = salt_part,
+        ) -> None:
+            _hash_rows(
+                *(addresses, strides, widths, salts, _staging(9 + len(starts))),
+                *(out.reshape(-1), out.shape[1], offset, lo, hi),
+            )
+
+        parallel.run(call, height)
+    return out
+
+
+def codeword_rows(codeword: Words, points: int) -> Words:
+    """The leaves of :func:`codeword_leaf_digests` as a view (B, N/k, k, 5) of the codeword."""
+    if codeword.ndim != 3 or codeword.dtype != np.uint32 or not codeword.flags.c_contiguous:
+        raise ValueError("a codeword must be a contiguous (5, B, N) uint32 array")
+    degree, cosets, length = codeword.shape
+    if degree != DEGREE or points < 1 or points & (points - 1) or length % points:
+        raise ValueError(f"{points} points of a codeword of shape {codeword.shape} make no leaf")
+    return codeword.reshape(degree, cosets, points, length // points).transpose(1, 3, 2, 0)
+
+
+def node_digests(children: Words, half: int, injected: Words | None = None) -> Words:
+    """Digests of the level above.
+
+    Parameters
+    ----------
+    children
+        Words (8, 2 n), in runs of ``half``: the left children of a run of parents, then their right
+        children.
+    half
+        Length of a run, a multiple of 16 that divides n.
+    injected
+        Words (8, n): digests of rows committed at the parents, or nothing.
+
+    Returns
+    -------
+    Words (8, n).
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or layout is not as above.
+    """
+    parents = children.shape[1] // 2
+    if half < LANES or half % LANES or parents % half or children.shape[1] % 2:
+        raise ValueError(f"runs must be multiples of {LANES} that divide the level, got {half}")
+    extra = _NO_DIGESTS if injected is None else injected
+    for array in (children, extra):
+        if array.dtype != np.uint32 or not array.flags.c_contiguous or array.shape[0] != 8:
+            raise ValueError("digests must be contiguous (8, n) uint32 arrays")
+    if injected is not None and injected.shape[1] != parents:
+        raise ValueError(f"{parents} injected digests are needed, got {injected.shape[1]}")
+    out = np.empty((DIGEST_WORDS, parents), np.uint32)
+
+    def call(lo: int, hi: int) -> None:
+        words = _staging(_NODE_BLOCKS * BLOCK_WORDS)
+        _hash_nodes(children, extra, words, out.reshape(-1), parents, half, lo, hi)
+
+    parallel.run(call, parents)
+    return out
+
+
+def digest_bytes(digests: Words, index: int) -> bytes:
+    """Digest ``index`` of an array (8, n) of words as 32 bytes."""
+    return digests[:, index].astype(">u4").tobytes()
+
+
+def grind(state: bytes, bits: int) -> int:
+    """The smallest nonce for which ``stark.hash.sha256.grind_succeeds``.
+
+    Raises ``ValueError`` for a state that is not 32 bytes or bits outside 0 ... 63.
+    """
+    if len(state) != DIGEST_BYTES or not 0 <= bits <= MAXIMAL_GRIND_BITS:
+        raise ValueError("a state of 32 bytes and 0 ... 63 bits are needed")
+    prefix = np.frombuffer(GRIND_TAG + state, ">u4").astype(np.uint32)
+    mask = (1 << bits) - 1
+    low_mask, high_mask = np.uint32(mask & 0xFFFFFFFF), np.uint32(mask >> 32)
+    for base in range(0, NONCE_LIMIT, _GRIND_CHUNK):
+        found: list[int] = []
+
+        def call(lo: int, hi: int, base: int = base, found: list[int] = found) -> None:
+            staging = _staging(BLOCK_WORDS)
+            hit = _grind_range(prefix, staging, np.uint64(base), low_mask, high_mask, lo, hi)
+            if hit >= 0:
+                found.append(base + hit)
+
+        parallel.run(call, _GRIND_CHUNK)
+        if found:
+            return min(found)
+    raise UsageError("no nonce of eight bytes succeeds")

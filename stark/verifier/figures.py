@@ -1,0 +1,45 @@
+"""What the soundness estimator must know of a system, taken from its tables."""
+
+from __future__ import annotations
+
+from stark.constraints.system import System, Table
+from stark.soundness.figures import BusFigures, SystemFigures, TableFigures
+from stark.verifier.layout import TableLayout
+
+
+def system_figures(system: System) -> SystemFigures:
+    """Widths, heights, degrees and buses of ``system``."""
+    return SystemFigures(
+        tables=tuple(_table_figures(table) for table in system.tables),
+        buses=tuple(_bus_figures(system, number) for number in range(len(system.buses))),
+    )
+
+
+def _table_figures(table: Table) -> TableFigures:
+    layout = TableLayout.of(table)
+    return TableFigures(
+        name=table.name,
+        log_height=table.log_height,
+        functions=layout.value_count,
+        constraints=len(table.constraints),
+        degree=max(table.degree, 1),
+        points=2 if layout.following else 1,
+    )
+
+
+def _bus_figures(system: System, number: int) -> BusFigures:
+    bus = system.buses[number]
+    fractions = bound = gamma_degree = 0
+    for table in system.tables:
+        for interaction in table.symbolic.interactions:
+            if interaction.bus == bus:
+                fractions += table.height
+                bound += (interaction.bound or 0) << table.log_height
+                gamma_degree = max(gamma_degree, len(interaction.counts) - 1)
+    return BusFigures(
+        name=bus.name,
+        width=bus.width,
+        fractions=fractions,
+        gamma_degree=gamma_degree,
+        count_bound=None if bus.per_key_bound else bound,
+    )
