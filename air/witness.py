@@ -34,6 +34,9 @@ from stark.prover.trace import MontgomeryTrace
 
 Words = NDArray[np.uint32]
 
+_TOTALS_WIDTH = TOTAL_LIMBS + AMOUNT_LIMBS + TOTAL_LIMBS + (TOTAL_LIMBS - 1)
+"""Columns T, S, U, c of the totals table."""
+
 
 @dataclass(frozen=True)
 class BatchAccounts:
@@ -48,7 +51,7 @@ class BatchAccounts:
     assets
         (rows,) asset numbers, strictly increasing within a slot.
     limbs
-        (rows, 5) 15-bit limbs of the amounts.
+        (rows, 5) 15-bit limbs of the amounts; int64, so that a test can write what is none.
     """
 
     commitments: Words
@@ -59,30 +62,48 @@ class BatchAccounts:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch's witness and what is published of it.
+    """A batch whose hashes are known and whose traces can be filled in.
 
     Attributes
     ----------
-    traces, publics
-        Inputs of the prover.
     nodes
         (2 * slots, 8) canonical: the account tree, node i at row i; row 0 is unused.
     totals_out
-        Running totals after the batch.
+        Running totals after the batch, one per asset of the capacity.
     digest_in, digest_out, root
         Eight canonical field elements each.
     """
 
-    traces: dict[str, MontgomeryTrace]
-    publics: dict[str, list[int]]
+    shape: Shape
+    first: bool
     nodes: Words
     totals_out: list[int]
     digest_in: tuple[int, ...]
     digest_out: tuple[int, ...]
     root: tuple[int, ...]
+    _rows: _ChainRows
+    _inputs: Words
+    _totals: NDArray[np.int64]
+
+    @property
+    def publics(self) -> dict[str, list[int]]:
+        """Public values of the tables."""
+        return {
+            "chain": [int(self.first), *self.digest_in, *self.digest_out],
+            "tree": list(self.root),
+        }
+
+    def traces(self) -> dict[str, MontgomeryTrace]:
+        """The main columns of all tables; large."""
+        return {
+            "chain": MontgomeryTrace(_chain_matrix(self._rows, self._inputs)),
+            "tree": MontgomeryTrace(_tree_matrix(self.shape, self.nodes)),
+            "totals": MontgomeryTrace(_kernel_matrix(self._totals)),
+            "range": MontgomeryTrace(_range_matrix(self._rows, self._totals)),
+        }
 
 
-def batch_witness(
+def prepare_batch(
     shape: Shape,
     accounts: BatchAccounts,
     totals_in: list[int],
@@ -90,7 +111,7 @@ def batch_witness(
     blind_out: tuple[int, ...],
     first: bool,
 ) -> Batch:
-    """Traces and public values of one batch.
+    """Hash the accounts of one batch and add up its totals.
 
     Parameters
     ----------
@@ -99,44 +120,31 @@ def batch_witness(
     blind_in, blind_out
         Secret first chaining values of the two digests.
     """
-    sums = _segment_sums(shape, accounts)
-    totals, totals_out = _totals_trace(shape, sums, totals_in)
+    totals, totals_out = _totals_rows(shape, accounts, totals_in)
     rows = _chain_rows(shape, accounts, totals_in, totals_out)
     starts = np.zeros(shape.rows, np.uint8)
     starts[accounts.offsets[:-1]] = 1
     starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = 1
-    values = np.concatenate(
-        [accounts.commitments, np.array([blind_in, blind_out], np.uint32)]
-    )
+    values = np.concatenate([accounts.commitments, np.array([blind_in, blind_out], np.uint32)])
     inputs = chain(to_montgomery(rows.blocks), starts, to_montgomery(values))
-    width = CELLS + 5
-    matrix = aligned_zeros((shape.rows, padded_width(width)))
-    trace_cells(inputs, matrix)
-    extra = np.stack([rows.real, rows.first, rows.last, rows.asset, rows.slot], axis=1)
-    matrix[:, CELLS:width] = to_montgomery(extra.astype(np.uint32))
-
     ends = accounts.offsets[1:] - 1
     boundary = np.array([shape.rows - shape.capacity - 1, shape.rows - 1])
-    digests = from_montgomery(compress_many(inputs[np.concatenate([ends, boundary])]))
-    tree, nodes = _tree_trace(shape, digests[: shape.slots])
-    digest_in, digest_out = (tuple(int(v) for v in row) for row in digests[shape.slots :])
-    root = tuple(int(v) for v in nodes[1])
+    digests = compress_many(np.ascontiguousarray(inputs[np.concatenate([ends, boundary])]))
+    nodes = _tree_nodes(shape, digests[: shape.slots])
+    digest_in, digest_out = (
+        tuple(int(v) for v in row) for row in from_montgomery(digests[shape.slots :])
+    )
     return Batch(
-        traces={
-            "chain": MontgomeryTrace(matrix),
-            "tree": MontgomeryTrace(tree),
-            "totals": MontgomeryTrace(totals.matrix),
-            "range": MontgomeryTrace(_range_trace(rows, totals.looked_up)),
-        },
-        publics={
-            "chain": [int(first), *digest_in, *digest_out],
-            "tree": list(root),
-        },
+        shape=shape,
+        first=first,
         nodes=nodes,
         totals_out=totals_out,
         digest_in=digest_in,
         digest_out=digest_out,
-        root=root,
+        root=tuple(int(v) for v in nodes[1]),
+        _rows=rows,
+        _inputs=inputs,
+        _totals=totals,
     )
 
 
@@ -150,7 +158,6 @@ class _ChainRows:
     last: NDArray[np.int64]
     asset: NDArray[np.int64]
     slot: NDArray[np.int64]
-    holding_rows: int
 
 
 def _chain_rows(
@@ -174,8 +181,17 @@ def _chain_rows(
         asset[start:end] = np.arange(shape.capacity)
         lanes[start:end] = [limbs(total, TOTAL_LIMBS) for total in totals]
     header = tag + FIRST_WEIGHT * first + LAST_WEIGHT * last + ASSET_WEIGHT * asset
-    blocks = np.concatenate([header[:, None], lanes], axis=1).astype(np.uint32)
-    return _ChainRows(blocks, real, first, last, asset, slot, shape.holding_rows)
+    blocks = np.concatenate([header[:, None], lanes], axis=1) % P
+    return _ChainRows(blocks.astype(np.uint32), real, first, last, asset, slot)
+
+
+def _chain_matrix(rows: _ChainRows, inputs: Words) -> Words:
+    width = CELLS + 5
+    matrix = aligned_zeros((len(inputs), padded_width(width)))
+    trace_cells(inputs, matrix)
+    extra = np.stack([rows.real, rows.first, rows.last, rows.asset, rows.slot], axis=1)
+    matrix[:, CELLS:width] = to_montgomery(extra.astype(np.uint32))
+    return matrix
 
 
 def _segment_sums(shape: Shape, accounts: BatchAccounts) -> NDArray[np.int64]:
@@ -190,24 +206,15 @@ def _segment_sums(shape: Shape, accounts: BatchAccounts) -> NDArray[np.int64]:
     return flat.reshape(shape.capacity, segments, AMOUNT_LIMBS)
 
 
-@dataclass(frozen=True)
-class _TotalsTrace:
-    matrix: Words
-    looked_up: NDArray[np.int64]
-
-
-def _totals_trace(
-    shape: Shape, sums: NDArray[np.int64], totals_in: list[int]
-) -> tuple[_TotalsTrace, list[int]]:
-    """The totals table: additions segment by segment, all assets at once."""
+def _totals_rows(
+    shape: Shape, accounts: BatchAccounts, totals_in: list[int]
+) -> tuple[NDArray[np.int64], list[int]]:
+    """Rows of the totals table: additions segment by segment, all assets at once."""
+    sums = _segment_sums(shape, accounts)
     capacity, segments = sums.shape[:2]
-    width = 2 * TOTAL_LIMBS + AMOUNT_LIMBS + TOTAL_LIMBS - 1
-    table = np.zeros((capacity, segments, width), np.int64)
+    table = np.zeros((capacity, segments, _TOTALS_WIDTH), np.int64)
     running = np.array([limbs(total, TOTAL_LIMBS) for total in totals_in], np.int64)
     for segment in range(segments):
-        row = table[:, segment]
-        row[:, :TOTAL_LIMBS] = running
-        row[:, TOTAL_LIMBS : TOTAL_LIMBS + AMOUNT_LIMBS] = sums[:, segment]
         after = running.copy()
         after[:, :AMOUNT_LIMBS] += sums[:, segment]
         carries = np.zeros((capacity, TOTAL_LIMBS), np.int64)
@@ -216,49 +223,57 @@ def _totals_trace(
                 after[:, j] += carries[:, j - 1]
             carries[:, j] = after[:, j] >> LIMB_BITS
             after[:, j] &= LIMB_MASK
-        start = TOTAL_LIMBS + AMOUNT_LIMBS
-        row[:, start : start + TOTAL_LIMBS] = after
-        row[:, start + TOTAL_LIMBS :] = carries[:, : TOTAL_LIMBS - 1]
+        table[:, segment] = np.concatenate(
+            [running, sums[:, segment], after, carries[:, : TOTAL_LIMBS - 1]], axis=1
+        )
         running = after
-    flat = table.reshape(capacity * segments, width)
-    matrix = aligned_zeros((len(flat), padded_width(width)))
-    matrix[:, :width] = to_montgomery(flat.astype(np.uint32))
-    before, rest = flat[:, :TOTAL_LIMBS], flat[:, TOTAL_LIMBS + AMOUNT_LIMBS :]
-    looked_up = np.concatenate([before.ravel(), rest.ravel()])
     totals_out = [sum(int(v) << (LIMB_BITS * j) for j, v in enumerate(row)) for row in running]
-    return _TotalsTrace(matrix, looked_up), totals_out
+    return table.reshape(capacity * segments, _TOTALS_WIDTH), totals_out
 
 
-def _tree_trace(shape: Shape, leaves: Words) -> tuple[Words, Words]:
-    """Trace of the tree table, and all nodes, canonical."""
+def _kernel_matrix(values: NDArray[np.int64]) -> Words:
+    """Integers, negative ones mod p, as a matrix in kernel form."""
+    matrix = aligned_zeros((len(values), padded_width(values.shape[1])))
+    matrix[:, : values.shape[1]] = to_montgomery((values % P).astype(np.uint32))
+    return matrix
+
+
+def _tree_nodes(shape: Shape, leaves: Words) -> Words:
+    """All nodes, canonical, from leaves in Montgomery form."""
     slots = shape.slots
     nodes = np.zeros((2 * slots, DIGEST_LANES), np.uint32)
-    nodes[slots:] = to_montgomery(leaves)
+    nodes[slots:] = leaves
     level = slots
     while level > 1:
         children = nodes[level : 2 * level].reshape(level // 2, 2 * DIGEST_LANES)
         nodes[level // 2 : level] = compress_many(np.ascontiguousarray(children))
         level //= 2
+    return from_montgomery(nodes)
+
+
+def _tree_matrix(shape: Shape, nodes: Words) -> Words:
     rows = 1 << shape.log_tree_rows
     inputs = np.zeros((rows, 2 * DIGEST_LANES), np.uint32)
-    inputs[: slots - 1] = nodes[2:].reshape(slots - 1, 2 * DIGEST_LANES)
+    inputs[: shape.slots - 1] = to_montgomery(nodes[2:]).reshape(-1, 2 * DIGEST_LANES)
     matrix = aligned_zeros((rows, padded_width(CELLS)))
     trace_cells(inputs, matrix)
-    return matrix, from_montgomery(nodes)
+    return matrix
 
 
-def _range_trace(rows: _ChainRows, totals_looked_up: NDArray[np.int64]) -> Words:
-    """Every value with the number of its look-ups, mod p."""
+def _range_matrix(rows: _ChainRows, totals: NDArray[np.int64]) -> Words:
+    """Every value with the number of its look-ups. A value outside the range, which only a dishonest
+    prover looks up, has no row that could count it."""
     differences = np.roll(rows.asset, -1) - rows.asset - 1
     inside = (rows.real == 1) & (rows.last == 0)
-    looked_up = [
-        rows.blocks[:, 1 : 1 + AMOUNT_LIMBS].astype(np.int64).ravel(),
-        rows.asset,
-        differences[inside],
-        totals_looked_up,
-    ]
-    counts = np.bincount(np.concatenate(looked_up), minlength=1 << LOG_RANGE) % P
-    matrix = aligned_zeros((1 << LOG_RANGE, padded_width(2)))
-    columns = np.stack([np.arange(1 << LOG_RANGE), counts], axis=1)
-    matrix[:, :2] = to_montgomery(columns.astype(np.uint32))
-    return matrix
+    looked_up = np.concatenate(
+        [
+            rows.blocks[:, 1 : 1 + AMOUNT_LIMBS].astype(np.int64).ravel(),
+            rows.asset,
+            differences[inside],
+            totals[:, :TOTAL_LIMBS].ravel(),
+            totals[:, TOTAL_LIMBS + AMOUNT_LIMBS :].ravel(),
+        ]
+    )
+    present = looked_up[(looked_up >= 0) & (looked_up < 1 << LOG_RANGE)]
+    counts = np.bincount(present, minlength=1 << LOG_RANGE)
+    return _kernel_matrix(np.stack([np.arange(1 << LOG_RANGE), counts], axis=1))

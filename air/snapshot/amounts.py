@@ -17,7 +17,7 @@ from air.registry import (
     parse_amount,
 )
 from air.snapshot.columns import AmountColumn, FixedPointColumn, TextColumn
-from air.snapshot.texts import UNKNOWN_ASSET
+from air.snapshot.texts import TEXTS, UNKNOWN_ASSET
 from stark import parallel
 from stark.jit import device, kernel
 
@@ -95,7 +95,7 @@ def _append_digit(low, high, digit):  # type: ignore[no-untyped-def]
     return low & _LOW_MASK, high * _TEN + (low >> _LOW_BITS)
 
 
-@kernel("void(u1[::1], i8[::1], i8[::1], u2[::1], i8[::1], u2[:,::1], u1[::1], i8, i8)")
+@kernel(f"void({TEXTS}, u2[::1], i8[::1], u2[:,::1], u1[::1], i8, i8)")
 def _text_to_limbs(data, starts, ends, codes, decimals, limbs, bad, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         bad[row] = 1
@@ -134,7 +134,10 @@ def _text_to_limbs(data, starts, ends, codes, decimals, limbs, bad, first, last)
         bad[row] = 0
 
 
-@kernel("void(u8[::1], i8[::1], i8, u2[::1], i8[::1], u2[:,::1], u1[::1], i8, i8)")
+@kernel(
+    "void(Array(uint64, 1, 'C', readonly=True), Array(int64, 1, 'C', readonly=True), i8, "
+    "u2[::1], i8[::1], u2[:,::1], u1[::1], i8, i8)"
+)
 def _fixed_point_to_limbs(  # type: ignore[no-untyped-def]
     low, high, scale, codes, decimals, limbs, bad, first, last
 ):

@@ -278,4 +278,6 @@ def _string_array(characters: NDArray[np.uint8]) -> pa.StringArray:
     filled = characters != 0
     offsets = np.append(0, np.cumsum(filled.sum(axis=1))).astype(np.int32)
     data = characters[filled]
-    return pa.StringArray.from_buffers(len(characters), pa.py_buffer(offsets), pa.py_buffer(data))
+    return pa.StringArray.from_buffers(
+        len(characters), pa.py_buffer(offsets.tobytes()), pa.py_buffer(data.tobytes())
+    )

@@ -17,6 +17,12 @@ MAX_ID_BYTES = 256
 
 _ROWS_PER_PIECE = 4096
 
+TEXTS = (
+    "Array(uint8, 1, 'C', readonly=True), "
+    "Array(int64, 1, 'C', readonly=True), Array(int64, 1, 'C', readonly=True)"
+)
+"""Signature of the data, starts and ends of a text column: views of files cannot be written to."""
+
 
 def id_fault(value: bytes) -> str | None:
     """Why the bytes are not an account id, or ``None`` if they are one.
@@ -112,7 +118,7 @@ def _equal(left, left_start, right, right_start, length):  # type: ignore[no-unt
     return equal
 
 
-@kernel("void(u1[::1], i8[::1], i8[::1], u1[::1], i8, i8)")
+@kernel(f"void({TEXTS}, u1[::1], i8, i8)")
 def _differs_from_previous(data, starts, ends, differs, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         length = ends[row] - starts[row]
@@ -123,7 +129,7 @@ def _differs_from_previous(data, starts, ends, differs, first, last):  # type: i
         )
 
 
-@kernel("void(u1[::1], i8[::1], i8[::1], u8[::1], u1[::1], i8, i8)")
+@kernel(f"void({TEXTS}, u8[::1], u1[::1], i8, i8)")
 def _hash(data, starts, ends, hashes, unusual, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         start = starts[row]
@@ -135,7 +141,7 @@ def _hash(data, starts, ends, hashes, unusual, first, last):  # type: ignore[no-
         unusual[row] = strange
 
 
-@kernel("void(u1[::1], i8[::1], i8[::1], u1[::1], i8[::1], i8[::1], i4[::1], u2[::1], i8, i8)")
+@kernel(f"void({TEXTS}, {TEXTS}, i4[::1], u2[::1], i8, i8)")
 def _match(  # type: ignore[no-untyped-def]
     data, starts, ends, symbols, symbol_starts, symbol_ends, slots, codes, first, last
 ):

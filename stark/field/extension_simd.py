@@ -108,6 +108,8 @@ def _emit_sub(builder: Any, x: Any, y: Any) -> Any:
 
 
 def _emit_scale(builder: Any, x: Any, factor: Any) -> Any:
+    if _is_vector(x):
+        return vector_ir.field_mul(builder, x, factor)
     return reduce_twice_range(builder, _products(builder, x, factor, False))
 
 
@@ -241,6 +243,18 @@ def ext_linear_map(typing_context: Any, element: Any, matrix: Any, index: Any) -
         return context.make_tuple(builder, _Vectors, values)
 
     return _Vectors(_Vectors, matrix, index), generate
+
+
+@device
+def ext_halve(a):  # type: ignore[no-untyped-def]
+    """a / 2, for vectors."""
+    return (
+        simd.field_halve(a[0]),
+        simd.field_halve(a[1]),
+        simd.field_halve(a[2]),
+        simd.field_halve(a[3]),
+        simd.field_halve(a[4]),
+    )
 
 
 @device

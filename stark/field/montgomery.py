@@ -55,7 +55,8 @@ def multiply_by_scalar(
     Raises
     ------
     ValueError
-        If an array is not writeable C-contiguous uint32, the shapes differ, or the factor is out of range.
+        If an array is not writeable C-contiguous uint32, the shapes differ, or the factor is out
+        of range.
     """
     result = aligned_empty(source.shape) if out is None else out
     for array in (source, result):

@@ -38,9 +38,16 @@ _STREAMING_BYTES = 1 << 24
 
 
 @device
-def _run_layers(  # type: ignore[no-untyped-def]
-    inverse, log_rows, source, source_stride, buffer, destination, destination_stride, twiddles
-):
+def _run_layers(
+    inverse: bool,
+    log_rows: int,
+    source: int,
+    source_stride: int,
+    buffer: int,
+    destination: int,
+    destination_stride: int,
+    twiddles: int,
+) -> None:
     """All layers on one strip of 16 columns; addresses and strides as in ``ntt_steps``.
 
     The first step reads the source, the last one writes the destination, the others work in the
@@ -72,7 +79,9 @@ def _run_layers(  # type: ignore[no-untyped-def]
 
 
 @device
-def _offset_twiddles(log_rows, inner, position, base, offset, twiddles):  # type: ignore[no-untyped-def]
+def _offset_twiddles(
+    log_rows: int, inner: int, position: int, base: Matrix, offset: Matrix, twiddles: Matrix
+) -> None:
     """twiddles = base * offset[:, position], layer by layer.
 
     Ascending layers: a short layer's whole-vector store spills into the next one, which then
@@ -87,7 +96,9 @@ def _offset_twiddles(log_rows, inner, position, base, offset, twiddles):  # type
 
 
 @device
-def _stage_in(source, origin, stride, rows, strips, scale, buffer):  # type: ignore[no-untyped-def]
+def _stage_in(
+    source: Matrix, origin: int, stride: int, rows: int, strips: int, scale: int, buffer: Matrix
+) -> None:
     """Copy ``strips`` strips of 16 columns of ``rows`` rows into the buffer, times ``scale``."""
     factor = simd.splat(scale)
     for row in range(rows):
@@ -100,7 +111,15 @@ def _stage_in(source, origin, stride, rows, strips, scale, buffer):  # type: ign
 
 
 @device
-def _stage_out(buffer, rows, strips, streaming, destination, origin, stride):  # type: ignore[no-untyped-def]
+def _stage_out(
+    buffer: Matrix,
+    rows: int,
+    strips: int,
+    streaming: bool,
+    destination: Matrix,
+    origin: int,
+    stride: int,
+) -> None:
     """Copy the buffer back to its place in the matrix."""
     for row in range(rows):
         place = origin + row * stride
@@ -244,8 +263,8 @@ def interpolate(values: Matrix, out: Matrix | None = None) -> Matrix:
     Raises
     ------
     ValueError
-        If an array is not a writeable C-contiguous uint32 matrix of the shape described above, or ``out``
-        overlaps ``values`` without being it.
+        If an array is not a writeable C-contiguous uint32 matrix of the shape described above, or
+        ``out`` overlaps ``values`` without being it.
     """
     return _inverse_transform(values, 1, out)
 

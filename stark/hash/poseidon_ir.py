@@ -79,7 +79,7 @@ class RoundEmitter:
         return self._circulant([self.canonical(x) for x in lanes], word)
 
     def partial_round(self, state: Group, word: Callable[[int], Any]) -> tuple[list[Any], Any]:
-        """Like :meth:`full_round` for a partial round; also the S-box's output, canonical, times f."""
+        """A partial round; also the output of its S-box, canonical, at scale f."""
         cube = self._cubes(state[:1])
         (output,) = self._reduce(self._products(cube, [word(ROUND_WORDS - 1)]))
         lanes = [self.canonical(x) for x in (output, *state[1:])]

@@ -7,7 +7,6 @@ its ranges are explained in ``stark.hash.poseidon_ir``.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,17 +17,18 @@ from numpy.typing import NDArray
 
 from stark import parallel
 from stark.field import simd, vector_ir
-from stark.field.koalabear import P, inverse
 from stark.field.memory import LANES, aligned_empty, aligned_zeros
-from stark.field.montgomery import R
-from stark.hash.poseidon import DIGEST_LANES, POSEIDON1, round_constants
+from stark.hash.poseidon import DIGEST_LANES, POSEIDON1, RATE
 from stark.hash.poseidon_ir import (
-    CYCLIC,
-    HALF,
-    NEGACYCLIC,
-    REDUCTION_MULTIPLIER,
     ROUND_WORDS,
     RoundEmitter,
+)
+from stark.hash.poseidon_tables import (
+    FIRST_CONSTANTS,
+    LAST_FACTOR,
+    UNPACK_WORDS,
+    round_table,
+    unpack_table,
 )
 from stark.jit import device, kernel
 
@@ -39,79 +39,11 @@ TRACE_CELLS = 156
 
 _HALF_ROUNDS = POSEIDON1.full_rounds // 2
 _PARTIAL_END = _HALF_ROUNDS + POSEIDON1.partial_rounds
-_ROUNDS = POSEIDON1.rounds
-_INITIAL = _ROUNDS * ROUND_WORDS
-_FINAL = _INITIAL + LANES
-_TABLE_WORDS = _FINAL + 1
 
 # Staging area of one 16-row piece of a trace: vectors in the order of the cells, and lanes 8 ... 15
 # of the last state, which are not cells.
 _STAGED = TRACE_CELLS + LANES - DIGEST_LANES
 _TRACE_COLUMNS = 160
-_UNPACK_WORDS = LANES + 1
-
-
-@cache
-def _scales() -> list[int]:
-    """f before each round and after the last; the input is in Montgomery form, f = 2^32."""
-    scales = [R]
-    for index in range(_ROUNDS):
-        f = scales[-1]
-        cubed = pow(f, 3, P) * inverse(pow(2, 64, P)) % P if POSEIDON1.is_full(index) else f
-        scales.append(cubed * inverse(2**15) % P)
-    return scales
-
-
-@cache
-def _round_table() -> Words:
-    """For each round its addends and factor; then the first constants and the last factor.
-
-    Let S = 2 (f' x' before the constants), held as A + B for output i and A - B for i + 8, and k_i
-    = f' c'_i. The kernel computes (A' + B' + g + h) / 2^16 + 32512 * 2^15 where A = A' + u and
-    B = B' + v_i are what the flipped bits leave: u = 313 (2^31 + 2^15), v_i = 2^15 times the sum of
-    B's signed entries. So g + h = u + v_i + 2^16 (k_i - 32512 * 2^15), and g - h likewise with
-    k_(i+8) and -v_i.
-    """
-    scales = _scales()
-    constants = [*round_constants(POSEIDON1), (0,) * LANES]
-    bias = REDUCTION_MULTIPLIER << 15
-    words: list[int] = []
-    for index in range(_ROUNDS):
-        scaled = [scales[index + 1] * c % P for c in constants[index + 1]]
-        u = sum(CYCLIC) * (2**31 + 2**15)
-        for i in range(HALF):
-            signed = (NEGACYCLIC[(i - j) % HALF] * (1 if j <= i else -1) for j in range(HALF))
-            v = sum(signed) << 15
-            plus = u + v + (scaled[i] - bias << 16)
-            minus = u - v + (scaled[i + HALF] - bias << 16)
-            for addend in ((plus + minus) * inverse(2) % P, (plus - minus) * inverse(2) % P):
-                words += [addend & 0xFFFF, addend >> 16]
-        # z = f^3 / 2^64 S(x) times factor / 2^32 must be f S(x); taken in [-p/2, p/2].
-        factor = pow(2, 96, P) * inverse(scales[index] ** 2 % P) % P
-        words.append((factor if factor < P // 2 else factor - P) % 2**32)
-    words += [(scales[0] * c % P - P) % 2**32 for c in constants[0]]
-    words.append(_to_montgomery_factor(_ROUNDS))
-    return np.array(words, np.uint32)
-
-
-def _to_montgomery_factor(index: int) -> int:
-    """The factor whose Montgomery product with scale f of round ``index`` is Montgomery form."""
-    return R * R * inverse(_scales()[index]) % P
-
-
-@cache
-def _unpack_table() -> Words:
-    """For each round, what takes its result to Montgomery form: a factor and what to subtract.
-
-    The constants of the next round are in the state already. For a partial round the factor takes
-    the S-box output to Montgomery form instead.
-    """
-    constants = [*round_constants(POSEIDON1), (0,) * LANES]
-    words: list[int] = []
-    for index in range(_ROUNDS):
-        words.append(_to_montgomery_factor(index + POSEIDON1.is_full(index)))
-        words += [c * R % P for c in constants[index + 1]]
-    return np.array(words, np.uint32)
 
 
 _state_and_output = Tuple((simd.tile, simd.vector))
@@ -247,14 +179,14 @@ def _store_digests(typing_context: Any, array: Any, index: Any, state: Any) -> A
 def _permute_lanes(state, table):  # type: ignore[no-untyped-def]
     """Permutation of a transposed tile. One loop over both halves: one copy of each round's code,
     so that the whole fits the first-level instruction cache."""
-    state = _begin(state, table, _INITIAL)
+    state = _begin(state, table, FIRST_CONSTANTS)
     for half in range(2):
         for index in range(half * _PARTIAL_END, half * _PARTIAL_END + _HALF_ROUNDS):
             state = _full_round(state, table, index * ROUND_WORDS)
         if half == 0:
             for index in range(_HALF_ROUNDS, _PARTIAL_END):
                 state, _output = _partial_round(state, table, index * ROUND_WORDS)
-    return _scaled(state, table, _FINAL)
+    return _scaled(state, table, LAST_FACTOR)
 
 
 @kernel("void(u4[:, ::1], u4[:, ::1], u4[::1], b1, i8, i8)")
@@ -279,17 +211,17 @@ def _trace_range(inputs, out, table, unpack, staging, lo, hi):  # type: ignore[n
     for row in range(lo, hi, 16):
         state = simd.load_tile_transposed(inputs, row * 16, 16)
         simd.store_tile(staging, 0, 16, state)
-        state = _begin(state, table, _INITIAL)
+        state = _begin(state, table, FIRST_CONSTANTS)
         for half in range(2):
             for k in range(_HALF_ROUNDS):
                 index = half * _PARTIAL_END + k
                 state = _full_round(state, table, index * ROUND_WORDS)
                 cell = (100 if half else 16) + 16 * k
-                _stage_state(staging, cell * 16, state, unpack, index * _UNPACK_WORDS)
+                _stage_state(staging, cell * 16, state, unpack, index * UNPACK_WORDS)
             if half == 0:
                 for index in range(_HALF_ROUNDS, _PARTIAL_END):
                     state, output = _partial_round(state, table, index * ROUND_WORDS)
-                    factor = simd.splat(unpack[index * _UNPACK_WORDS])
+                    factor = simd.splat(unpack[index * UNPACK_WORDS])
                     cell = 80 + index - _HALF_ROUNDS
                     simd.store(staging, cell * 16, simd.field_mul_splat(output, factor))
         kept = simd.load_tile_transposed(out, row * width + 144, width)
@@ -353,7 +285,7 @@ def _apply(states: Words, compress: bool) -> Words:
     width = DIGEST_LANES if compress else LANES
     out = aligned_empty((rows, width))
     whole = rows - rows % LANES
-    table = _round_table()
+    table = round_table()
 
     def call(lo: int, hi: int) -> None:
         _permute_range(states, out, table, compress, lo, hi)
@@ -410,7 +342,7 @@ def trace_cells(inputs: Words, out: Words) -> None:
     if out.shape[0] != rows or width < _TRACE_COLUMNS or width % LANES:
         raise ValueError(f"a trace of {rows} rows and at least {_TRACE_COLUMNS} columns is needed")
     whole = rows - rows % LANES
-    table, unpack = _round_table(), _unpack_table()
+    table, unpack = round_table(), unpack_table()
 
     def call(lo: int, hi: int) -> None:
         _trace_range(inputs, out, table, unpack, aligned_empty(_STAGED * LANES), lo, hi)
@@ -465,7 +397,7 @@ def chain(blocks: Words, starts: NDArray[np.bool_], first_values: Words) -> Word
     numbers = np.searchsorted(start_rows, targets)
     bounds = np.append(start_rows, rows)[numbers]
     streams = np.stack([bounds[:-1], bounds[1:], numbers[:-1]], axis=1)
-    table = _round_table()
+    table = round_table()
 
     def call(lo: int, hi: int) -> None:
         share = np.ascontiguousarray(streams[lo:hi], np.int64)

@@ -1,12 +1,16 @@
-"""The compression function of SHA-256 (FIPS 180-4) as LLVM vector code: 16 messages at once."""
+"""SHA-256 (FIPS 180-4) as Numba intrinsics over 16 messages at once, one per vector lane."""
 
 from __future__ import annotations
 
 from math import isqrt
 from typing import Any
 
-from stark.field import vector_ir
-from stark.field.vector_ir import VECTOR
+from numba.core import types
+from numba.core.types.containers import UniTuple
+from numba.extending import intrinsic
+
+from stark.field import simd, vector_ir
+from stark.field.vector_ir import LANES, VECTOR
 
 BLOCK_WORDS = 16
 DIGEST_WORDS = 8
@@ -25,7 +29,7 @@ def _fraction(value: int, root: int) -> int:
 
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, isqrt(n) + 1))]
 _ROUND_CONSTANTS = [_fraction(prime, 3) for prime in _PRIMES]
-INITIAL_STATE = [_fraction(prime, 2) for prime in _PRIMES[:8]]
+_INITIAL_STATE = [_fraction(prime, 2) for prime in _PRIMES[:8]]
 
 
 def _rotations(builder: Any, x: Any, counts: tuple[int, int, int], shift: bool) -> Any:
@@ -39,7 +43,7 @@ def _rotations(builder: Any, x: Any, counts: tuple[int, int, int], shift: bool) 
     return builder.xor(builder.xor(a, b), c)
 
 
-def compression(builder: Any, chaining: list[Any], message: list[Any]) -> list[Any]:
+def _compression(builder: Any, chaining: list[Any], message: list[Any]) -> list[Any]:
     """The compression function of SHA-256 (FIPS 180-4, 6.2.2), fully unrolled."""
     add = builder.add
     window = list(message)
@@ -58,3 +62,96 @@ def compression(builder: Any, chaining: list[Any], message: list[Any]) -> list[A
         second = add(majority, _rotations(builder, a, (2, 13, 22), False))
         a, b, c, d, e, f, g, h = add(first, second), a, b, c, add(d, first), e, f, g
     return [add(x, y) for x, y in zip(chaining, (a, b, c, d, e, f, g, h), strict=True)]
+
+
+digest = UniTuple(simd.vector, DIGEST_WORDS)
+
+
+@intrinsic
+def initial_digest(typing_context: Any) -> Any:
+    """The initial chaining value in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words = [vector_ir.constant(VECTOR, word) for word in _INITIAL_STATE]
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return digest(), generate
+
+
+@intrinsic
+def compress_block(typing_context: Any, chaining: Any, words: Any, index: Any) -> Any:
+    """The chaining value after the block whose 16 message words are vectors at ``index``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, words_type, index_type = signature.args
+        start = vector_ir.element_pointer(
+            context, builder, words_type, arguments[1], index_type, arguments[2]
+        )
+        message = [
+            vector_ir.load(builder, builder.gep(start, [vector_ir.I64(LANES * k)]))
+            for k in range(BLOCK_WORDS)
+        ]
+        state = [builder.extract_value(arguments[0], k) for k in range(DIGEST_WORDS)]
+        return context.make_tuple(
+            builder, signature.return_type, _compression(builder, state, message)
+        )
+
+    return digest(digest, words, index), generate
+
+
+@intrinsic
+def store_digest(typing_context: Any, array: Any, index: Any, stride: Any, value: Any) -> Any:
+    """The eight vectors of 16 digests to ``index``, ``index + stride``, ..."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type, index_type, stride_type, _ = signature.args
+        start = vector_ir.element_pointer(
+            context, builder, array_type, arguments[0], index_type, arguments[1]
+        )
+        stride = context.cast(builder, arguments[2], stride_type, types.intp)
+        for k in range(DIGEST_WORDS):
+            pointer = builder.gep(start, [builder.mul(stride, vector_ir.I64(k))])
+            vector_ir.store(builder, pointer, builder.extract_value(arguments[3], k))
+        return context.get_dummy_value()
+
+    return types.void(array, index, stride, digest), generate
+
+
+def _at_address(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, vector_ir.I32.as_pointer())
+
+
+def _message_words(builder: Any, elements: Any) -> Any:
+    """Field elements in Montgomery form as message words: canonical, bytes reversed.
+
+    Little-endian bytes in memory are a byte-reversed word to SHA-256, which reads big-endian.
+    """
+    one = vector_ir.constant(VECTOR, 1)
+    return vector_ir.byte_swap(builder, vector_ir.field_mul(builder, elements, one))
+
+
+@intrinsic
+def load_words(typing_context: Any, address: Any) -> Any:
+    """Message words of 16 consecutive field elements at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _message_words(builder, vector_ir.load(builder, _at_address(builder, arguments[0])))
+
+    return simd.vector(types.uint64), generate
+
+
+@intrinsic
+def load_words_transposed(typing_context: Any, address: Any, stride: Any) -> Any:
+    """Message words of 16 rows, ``stride`` bytes apart: vector k holds column k."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, stride = arguments
+        rows = []
+        for k in range(LANES):
+            offset = builder.mul(stride, vector_ir.I64(k))
+            pointer = _at_address(builder, builder.add(address, offset))
+            rows.append(vector_ir.load(builder, pointer))
+        words = [_message_words(builder, row) for row in rows]
+        return context.make_tuple(builder, simd.tile, vector_ir.transpose(builder, words))
+
+    return simd.tile(types.uint64, types.uint64), generate

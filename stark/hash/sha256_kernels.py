@@ -12,20 +12,15 @@ first (:func:`digest_bytes`). Stored word by word, 16 neighbouring digests load 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numba.core import types
-from numba.core.types.containers import UniTuple
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from stark import parallel
 from stark.errors import UsageError
-from stark.field import simd, vector_ir
+from stark.field import simd
 from stark.field.extension import DEGREE
 from stark.field.memory import LANES, aligned_empty, padded_width
-from stark.field.vector_ir import VECTOR
 from stark.hash.sha256 import (
     DIGEST_BYTES,
     GRIND_TAG,
@@ -35,7 +30,15 @@ from stark.hash.sha256 import (
     NODE_TAG,
     NONCE_LIMIT,
 )
-from stark.hash.sha256_ir import BLOCK_WORDS, DIGEST_WORDS, INITIAL_STATE, compression
+from stark.hash.sha256_ir import (
+    BLOCK_WORDS,
+    DIGEST_WORDS,
+    compress_block,
+    initial_digest,
+    load_words,
+    load_words_transposed,
+    store_digest,
+)
 from stark.jit import device, kernel
 
 Words = NDArray[np.uint32]
@@ -52,98 +55,6 @@ _LEAF, _NODE, _INJECTED, _GRIND = (
 )
 _PADDING = 0x80000000
 _LEAF_TAG, _NODE_TAG, _INJECTED_TAG = map(np.uint32, (_LEAF, _NODE, _INJECTED))
-
-_digest = UniTuple(simd.vector, DIGEST_WORDS)
-
-
-@intrinsic
-def _initial_digest(typing_context: Any) -> Any:
-    """The initial chaining value in all lanes."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        words = [vector_ir.constant(VECTOR, word) for word in INITIAL_STATE]
-        return context.make_tuple(builder, signature.return_type, words)
-
-    return _digest(), generate
-
-
-@intrinsic
-def _compress_block(typing_context: Any, chaining: Any, words: Any, index: Any) -> Any:
-    """The chaining value after the block whose 16 message words are vectors at ``index``."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, words_type, index_type = signature.args
-        start = vector_ir.element_pointer(
-            context, builder, words_type, arguments[1], index_type, arguments[2]
-        )
-        message = [
-            vector_ir.load(builder, builder.gep(start, [vector_ir.I64(LANES * k)]))
-            for k in range(BLOCK_WORDS)
-        ]
-        state = [builder.extract_value(arguments[0], k) for k in range(DIGEST_WORDS)]
-        return context.make_tuple(
-            builder, signature.return_type, compression(builder, state, message)
-        )
-
-    return _digest(_digest, words, index), generate
-
-
-@intrinsic
-def _store_digest(typing_context: Any, array: Any, index: Any, stride: Any, value: Any) -> Any:
-    """The eight vectors of 16 digests to ``index``, ``index + stride``, ..."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_type, index_type, stride_type, _ = signature.args
-        start = vector_ir.element_pointer(
-            context, builder, array_type, arguments[0], index_type, arguments[1]
-        )
-        stride = context.cast(builder, arguments[2], stride_type, types.intp)
-        for k in range(DIGEST_WORDS):
-            pointer = builder.gep(start, [builder.mul(stride, vector_ir.I64(k))])
-            vector_ir.store(builder, pointer, builder.extract_value(arguments[3], k))
-        return context.get_dummy_value()
-
-    return types.void(array, index, stride, _digest), generate
-
-
-def _at_address(builder: Any, address: Any) -> Any:
-    return builder.inttoptr(address, vector_ir.I32.as_pointer())
-
-
-def _message_words(builder: Any, elements: Any) -> Any:
-    """Field elements in Montgomery form as message words: canonical, bytes reversed.
-
-    Little-endian bytes in memory are a byte-reversed word to SHA-256, which reads big-endian.
-    """
-    one = vector_ir.constant(VECTOR, 1)
-    return vector_ir.byte_swap(builder, vector_ir.field_mul(builder, elements, one))
-
-
-@intrinsic
-def _load_words(typing_context: Any, address: Any) -> Any:
-    """Message words of 16 consecutive field elements at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _message_words(builder, vector_ir.load(builder, _at_address(builder, arguments[0])))
-
-    return simd.vector(types.uint64), generate
-
-
-@intrinsic
-def _load_words_transposed(typing_context: Any, address: Any, stride: Any) -> Any:
-    """Message words of 16 rows, ``stride`` bytes apart: vector k holds column k."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, stride = arguments
-        rows = []
-        for k in range(LANES):
-            offset = builder.mul(stride, vector_ir.I64(k))
-            pointer = _at_address(builder, builder.add(address, offset))
-            rows.append(vector_ir.load(builder, pointer))
-        words = [_message_words(builder, row) for row in rows]
-        return context.make_tuple(builder, simd.tile, vector_ir.transpose(builder, words))
-
-    return simd.tile(types.uint64, types.uint64), generate
 
 
 @device
@@ -170,9 +81,9 @@ def _hash_staged(words, length):  # type: ignore[no-untyped-def]
     for k in range(length + 1, blocks * 16 - 1):
         simd.store(words, k * 16, simd.zero())
     simd.store(words, (blocks * 16 - 1) * 16, simd.splat(length * 32))
-    state = _initial_digest()
+    state = initial_digest()
     for block in range(blocks):
-        state = _compress_block(state, words, block * 256)
+        state = compress_block(state, words, block * 256)
     return state
 
 
@@ -197,17 +108,17 @@ def _hash_rows(addresses, strides, widths, salts, words, out, total, offset, lo,
             stride = strides[source]
             address = addresses[source] + np.uint64(row) * stride
             if stride == np.uint64(4):
-                simd.store(words, length * 16, _load_words(address))
+                simd.store(words, length * 16, load_words(address))
             else:
                 for column in range(0, widths[source], 16):
                     simd.store_tile(
                         words,
                         (length + column) * 16,
                         16,
-                        _load_words_transposed(address + np.uint64(4 * column), stride),
+                        load_words_transposed(address + np.uint64(4 * column), stride),
                     )
             length += widths[source]
-        _store_digest(out, offset + row, total, _hash_staged(words, length))
+        store_digest(out, offset + row, total, _hash_staged(words, length))
 
 
 @kernel("void(u4[:, ::1], u4[:, ::1], u4[::1], u4[::1], i8, i8, i8, i8)")
@@ -227,10 +138,10 @@ def _hash_nodes(children, injected, words, out, total, half, lo, hi):  # type: i
             for k in range(8):
                 simd.store(words, (17 + k) * 16, simd.load(injected, k * total + parent))
             simd.store(words, 0, simd.splat(_INJECTED_TAG))
-            _store_digest(out, parent, total, _hash_staged(words, 25))
+            store_digest(out, parent, total, _hash_staged(words, 25))
         else:
             simd.store(words, 0, simd.splat(_NODE_TAG))
-            _store_digest(out, parent, total, _hash_staged(words, 17))
+            store_digest(out, parent, total, _hash_staged(words, 17))
 
 
 @kernel("i8(u4[::1], u4[::1], u8, u4, u4, i8, i8)")

@@ -138,9 +138,7 @@ def random_roots(graph: Graph, size: int, source: random.Random) -> list[int]:
     pool = leaves(graph)
     for _ in range(size):
         left, right = source.choice(pool), source.choice(pool)
-        pool.append(
-            source.choice([left + right, left - right, left * right, left * right, -left])
-        )
+        pool.append(source.choice([left + right, left - right, left * right, left * right, -left]))
     return [source.choice(pool).index for _ in range(source.randrange(1, 9))] + [pool[-1].index]
 
 
@@ -151,9 +149,7 @@ def reference(graph: Graph, roots: list[int], data: Rows, row: int) -> list[Elem
 def check_rows(graph: Graph, roots: list[int], data: Rows, rows: list[int]) -> None:
     weights = [tuple(data.source.randrange(P) for _ in range(5)) for _ in roots]
     inputs = data.inputs()
-    folded = from_montgomery(
-        evaluate(compile_fold(graph, roots), inputs, data.constants, weights)
-    )
+    folded = from_montgomery(evaluate(compile_fold(graph, roots), inputs, data.constants, weights))
     program = compile_store(graph, roots)
     stored = [from_montgomery(x) for x in evaluate_roots(program, inputs, data.constants)]
     assert folded.shape == (5, data.rows)

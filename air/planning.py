@@ -1,0 +1,116 @@
+"""Choosing the shape and the number of batches for a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from air.keys import shipped_shapes
+from air.shape import LOG_RANGE, Shape
+from stark.errors import UsageError
+from stark.gadgets.poseidon import CELLS
+
+DEFAULT_MAX_LOG_ROWS = 19
+"""Largest tables of a batch by default: 2^19 rows take about 5 GiB at blowup 8."""
+
+DEVIATIONS = 6
+"""Accounts fall into batches at random; a batch gets room for this many standard deviations more
+rows than the mean, so that the placement fits at the first attempt but for one in 10^9."""
+
+# Committed cells per row: columns, auxiliary columns and quotient chunks, as base elements.
+_CHAIN_CELLS = CELLS + 5 + 5 * 5 + 10
+_TREE_CELLS = CELLS + 2 * 5 + 10
+_TOTALS_CELLS = 25 + 12 * 5 + 10
+_RANGE_CELLS = 2 + 5 + 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a snapshot is proven: ``batches`` proofs of one shape."""
+
+    shape: Shape
+    batches: int
+
+    @property
+    def slots(self) -> int:
+        return self.batches * self.shape.slots
+
+    @property
+    def cells(self) -> int:
+        """Committed cells of all batches: what time and memory follow."""
+        shape = self.shape
+        return self.batches * (
+            shape.rows * _CHAIN_CELLS
+            + (1 << shape.log_tree_rows) * _TREE_CELLS
+            + (1 << (shape.log_capacity + shape.log_segments)) * _TOTALS_CELLS
+            + (1 << LOG_RANGE) * _RANGE_CELLS
+        )
+
+
+def make_plan(
+    rows_per_account: NDArray[np.int64],
+    assets: int,
+    max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
+    at_least: int = 1,
+) -> Plan:
+    """The cheapest plan with at least ``at_least`` batches.
+
+    Parameters
+    ----------
+    rows_per_account
+        Holdings of each account, one or more.
+    assets
+        Number of listed assets.
+    max_log_rows
+        No table is higher than 2^max_log_rows.
+
+    Raises
+    ------
+    UsageError
+        If no shape within the limit fits.
+    """
+    plans = [
+        Plan(shape, batches)
+        for shape in shipped_shapes()
+        if shape.capacity >= assets and shape.log_rows <= max_log_rows
+        for batches in _batch_counts(shape, rows_per_account, at_least)
+    ]
+    if not plans:
+        raise UsageError(
+            f"no shape of up to 2^{max_log_rows} rows fits {len(rows_per_account)} accounts "
+            f"with {assets} assets"
+        )
+    return min(plans, key=lambda plan: (plan.cells, plan.batches))
+
+
+def _batch_counts(
+    shape: Shape, rows_per_account: NDArray[np.int64], at_least: int
+) -> list[int]:
+    """The smallest number of batches of ``shape`` that hold all rows; none if none does."""
+    accounts, holdings = len(rows_per_account), int(rows_per_account.sum())
+    # Beyond its first row, which every slot has, a slot takes this many rows:
+    free = shape.holding_rows - shape.slots
+    extra = holdings - accounts
+    batches = max(at_least, ceil(accounts / shape.slots))
+    if free * batches < extra:
+        if free == 0:
+            return []
+        batches = ceil(extra / free)
+    while batches > 1 and extra / batches + _margin(shape, rows_per_account, batches) > free:
+        grown = batches + max(1, batches // 64)
+        if grown > 64 * max(1, ceil(accounts / shape.slots)) + 64:
+            return []
+        batches = grown
+    return [batches]
+
+
+def _margin(shape: Shape, rows_per_account: NDArray[np.int64], batches: int) -> float:
+    """Room for the spread of a batch's rows around their mean."""
+    extra = rows_per_account - 1
+    slots = shape.slots * batches
+    mean = extra.sum() / slots
+    variance = float((extra.astype(np.float64) ** 2).sum()) / slots - mean * mean
+    return DEVIATIONS * sqrt(variance * shape.slots) + float(extra.max())

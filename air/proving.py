@@ -1,0 +1,310 @@
+"""Proving a snapshot: placement, batches, statement, proofs, and the files of a publication."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from air.context import Context, Statement
+from air.context import Shape as ContextShape
+from air.encoding import (
+    DIGEST_LANES,
+    SALT_SIZE,
+    account_commitment,
+    account_salt,
+)
+from air.inclusion.store import write_store
+from air.keys import DEFAULT_PROFILE, profile_parameters
+from air.placement import placement
+from air.planning import DEFAULT_MAX_LOG_ROWS, Plan, make_plan
+from air.publication import BatchProof, Publication
+from air.snapshot.files import atomic_output
+from air.snapshot.table import Snapshot
+from air.tables.batch import batch_system
+from air.tree import upper_levels
+from air.verification import batch_context
+from air.witness import Batch, BatchAccounts, prepare_batch
+from stark.field.koalabear import P
+from stark.prover.keygen import ProvingKey, generate_key
+from stark.prover.prove import prove
+
+PROOF_FILE = "liabilities.proof"
+STATEMENT_FILE = "statement.json"
+STORE_FILE = "inclusion.sqlite"
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase, the number of steps done in it and their total."""
+
+_EMPTY = -1
+
+
+@dataclass(frozen=True)
+class ProofRun:
+    """What a run wrote, and how long its phases took, in seconds."""
+
+    directory: Path
+    proof_path: Path
+    statement_path: Path
+    store_path: Path
+    statement: Statement
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class PlacedAccounts:
+    """A snapshot in its slots, before anything is hashed.
+
+    Attributes
+    ----------
+    slots
+        (accounts,) slot of each account.
+    salts
+        (accounts, 32) uint8.
+    batches
+        The slots of each batch with all that the witness needs.
+    """
+
+    plan: Plan
+    slots: NDArray[np.int64]
+    salts: NDArray[np.uint8]
+    batches: list[BatchAccounts]
+
+
+@dataclass
+class _Clock:
+    """Seconds per phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _started: float = field(default_factory=time.perf_counter)
+
+    def lap(self, phase: str) -> None:
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._started
+        self._started = now
+
+
+def prove_snapshot(
+    snapshot: Snapshot,
+    master_key: bytes,
+    out: str | os.PathLike[str],
+    *,
+    profile: str = DEFAULT_PROFILE,
+    max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
+    progress: Progress | None = None,
+) -> ProofRun:
+    """Prove ``snapshot`` and write the proof file, the statement and the inclusion store.
+
+    Parameters
+    ----------
+    snapshot
+        A faultless snapshot, from :func:`air.snapshot.check.load`.
+    master_key
+        32 secret bytes, see :mod:`air.master_key`.
+    out
+        Folder for the three files; made if missing. Each file appears whole or not at all.
+    profile
+        Security profile, ``proven128`` or ``proven100``.
+    max_log_rows
+        Bounds memory: no table of a batch has more than 2^max_log_rows rows.
+
+    Raises
+    ------
+    UsageError
+        If the snapshot does not fit any shape.
+    """
+    clock = _Clock()
+    report = progress or (lambda phase, done, total: None)
+    nonce = secrets.token_bytes(32)
+    placed = place(snapshot, master_key, nonce, max_log_rows)
+    clock.lap("placement")
+    publication, batches = prove_placed(snapshot, placed, nonce, profile, report, clock)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = ProofRun(
+        folder,
+        folder / PROOF_FILE,
+        folder / STATEMENT_FILE,
+        folder / STORE_FILE,
+        publication.statement,
+        clock.seconds,
+    )
+    write_store(
+        run.store_path,
+        publication.statement,
+        [snapshot.account_id(number) for number in range(snapshot.accounts)],
+        placed.salts,
+        placed.slots,
+        snapshot.offsets,
+        snapshot.assets,
+        snapshot.limbs(),
+        (batch.nodes for batch in batches),
+        upper_levels([batch.root for batch in batches]),
+    )
+    for path, data in (
+        (run.statement_path, publication.statement.encode()),
+        (run.proof_path, publication.encode()),
+    ):
+        with atomic_output(path) as file:
+            file.write(data)
+    clock.lap("files")
+    return run
+
+
+def place(
+    snapshot: Snapshot, master_key: bytes, nonce: bytes, max_log_rows: int = DEFAULT_MAX_LOG_ROWS
+) -> PlacedAccounts:
+    """Choose a plan and put every account into its slot; salts and commitments included.
+
+    A placement that overfills a batch (rows vary at random) is discarded for one more batch.
+    """
+    rows = np.diff(snapshot.offsets)
+    plan = make_plan(rows, len(snapshot.registry), max_log_rows)
+    epoch = snapshot.manifest.epoch
+    while True:
+        order = placement(master_key, epoch, nonce, plan.slots)
+        slots = order[: snapshot.accounts]
+        account_of = np.full(plan.slots, _EMPTY)
+        account_of[slots] = np.arange(snapshot.accounts)
+        rows_of = np.where(account_of == _EMPTY, 1, rows[account_of])
+        filled = rows_of.reshape(plan.batches, plan.shape.slots).sum(axis=1)
+        if filled.max() <= plan.shape.holding_rows:
+            break
+        plan = make_plan(rows, len(snapshot.registry), max_log_rows, at_least=plan.batches + 1)
+    salts, commitments = _commitments(snapshot, master_key, nonce)
+    batches = []
+    for number in range(plan.batches):
+        first = number * plan.shape.slots
+        inside = account_of[first : first + plan.shape.slots]
+        batches.append(_batch_accounts(snapshot, inside, commitments))
+    return PlacedAccounts(plan, slots, salts, batches)
+
+
+def prove_placed(
+    snapshot: Snapshot,
+    placed: PlacedAccounts,
+    nonce: bytes,
+    profile: str,
+    report: Progress,
+    clock: _Clock | None = None,
+) -> tuple[Publication, list[Batch]]:
+    """The publication of placed accounts, and the batches with their trees.
+
+    What is in ``placed`` is proven as it is: nothing is checked here.
+    """
+    clock = clock or _Clock()
+    plan = placed.plan
+    parameters = profile_parameters(profile, plan.shape)
+    blinds = [_blind() for _ in range(plan.batches + 1)]
+    totals = [0] * plan.shape.capacity
+    batches: list[Batch] = []
+    for number, accounts in enumerate(placed.batches):
+        report("hashing accounts", number, plan.batches)
+        batch = prepare_batch(
+            plan.shape, accounts, totals, blinds[number], blinds[number + 1], number == 0
+        )
+        totals = batch.totals_out
+        batches.append(batch)
+    statement = _statement(snapshot, plan, nonce, profile, totals, batches)
+    clock.lap("hashing accounts")
+    report("proving key", 0, 1)
+    key = generate_key(batch_system(plan.shape), parameters)
+    clock.lap("proving key")
+    proofs = []
+    for number, batch in enumerate(batches):
+        proofs.append(_prove_batch(key, statement, number, batch, report))
+    clock.lap("proving")
+    publication = Publication(statement, blinds[-1], batches[0].digest_in, tuple(proofs))
+    return publication, batches
+
+
+def _prove_batch(
+    key: ProvingKey, statement: Statement, number: int, batch: Batch, report: Progress
+) -> BatchProof:
+    def step(phase: str) -> None:
+        report(f"batch {number}: {phase}", number, statement.batches)
+
+    step("trace")
+    proof = prove(key, batch.traces(), batch.publics, batch_context(statement, number), step)
+    return BatchProof(batch.digest_out, batch.root, proof)
+
+
+def _statement(
+    snapshot: Snapshot,
+    plan: Plan,
+    nonce: bytes,
+    profile: str,
+    totals: list[int],
+    batches: list[Batch],
+) -> Statement:
+    manifest = snapshot.manifest
+    levels = upper_levels([batch.root for batch in batches])
+    context = Context(
+        kind=manifest.kind,
+        exchange=manifest.exchange,
+        time=manifest.time,
+        epoch=manifest.epoch,
+        nonce=nonce,
+        previous=manifest.previous,
+        registry=manifest.registry,
+        shape=ContextShape(plan.shape.log_rows, plan.shape.log_slots, plan.shape.capacity),
+        depth=plan.shape.log_slots + len(levels) - 1,
+        policy=profile,
+    )
+    listed = tuple(totals[: len(manifest.registry)])
+    return Statement(context, listed, levels[-1][0], len(batches))
+
+
+def _commitments(
+    snapshot: Snapshot, master_key: bytes, nonce: bytes
+) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    """Salts (accounts, 32) and commitments (accounts, 8) of all accounts."""
+    salts = np.empty((snapshot.accounts, SALT_SIZE), np.uint8)
+    commitments = np.empty((snapshot.accounts, DIGEST_LANES), np.uint32)
+    epoch = snapshot.manifest.epoch
+    for number in range(snapshot.accounts):
+        account_id = snapshot.account_id(number)
+        salt = account_salt(master_key, epoch, nonce, account_id)
+        salts[number] = np.frombuffer(salt, np.uint8)
+        commitments[number] = account_commitment(account_id, salt)
+    return salts, commitments
+
+
+def _batch_accounts(
+    snapshot: Snapshot, account_of: NDArray[np.int64], commitments: NDArray[np.uint32]
+) -> BatchAccounts:
+    """The rows of one batch's slots; empty slots get a random commitment and one zero row."""
+    empty = account_of == _EMPTY
+    account = np.where(empty, 0, account_of)
+    counts = np.where(empty, 1, np.diff(snapshot.offsets)[account])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    # Row r of slot s is row r - offsets[s] of its account.
+    slot_of_row = np.repeat(np.arange(len(account_of)), counts)
+    source = snapshot.offsets[account][slot_of_row] + np.arange(offsets[-1]) - offsets[slot_of_row]
+    blank = empty[slot_of_row]
+    source[blank] = 0
+    values = commitments[account]
+    values[empty] = _random_digests(int(empty.sum()))
+    return BatchAccounts(
+        commitments=values,
+        offsets=offsets,
+        assets=np.where(blank, 0, snapshot.assets[source]).astype(np.int64),
+        limbs=np.where(blank[:, None], 0, snapshot.amount_limbs[source]).astype(np.int64),
+    )
+
+
+def _random_digests(count: int) -> NDArray[np.uint32]:
+    """Digests distributed like account commitments: 32-bit words reduced mod p."""
+    words = np.frombuffer(secrets.token_bytes(4 * DIGEST_LANES * count), np.uint32)
+    return (words % P).reshape(count, DIGEST_LANES).astype(np.uint32)
+
+
+def _blind() -> tuple[int, ...]:
+    """A fresh uniform first chaining value."""
+    return tuple(secrets.randbelow(P) for _ in range(DIGEST_LANES))

@@ -1,0 +1,50 @@
+"""Transforms and the low-degree extension: ``pytest benchmarks/test_bench_ntt.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from stark.field.koalabear import P
+from stark.field.memory import aligned_empty
+from stark.field.ntt import evaluate_on_coset, interpolate, low_degree_extend
+
+SIZES = [(10, 64), (16, 64), (20, 16), (18, 256)]
+
+
+def random_matrix(log_n: int, width: int) -> NDArray[np.uint32]:
+    matrix = aligned_empty((1 << log_n, width))
+    matrix[:] = np.random.default_rng(0).integers(0, P, matrix.shape, dtype=np.uint32)
+    return matrix
+
+
+def report(benchmark: BenchmarkFixture, butterflies: float) -> None:
+    """Add nanoseconds per butterfly to the result."""
+    if benchmark.stats is not None:
+        seconds = benchmark.stats.stats.min
+        benchmark.extra_info["ns_per_butterfly"] = round(seconds / butterflies * 1e9, 3)
+
+
+@pytest.mark.parametrize(("log_n", "width"), SIZES)
+@pytest.mark.parametrize("direction", ["inverse", "forward"])
+def test_transform(benchmark: BenchmarkFixture, direction: str, log_n: int, width: int) -> None:
+    values, out = random_matrix(log_n, width), random_matrix(log_n, width)
+    if direction == "inverse":
+        benchmark(interpolate, values, out)
+    else:
+        benchmark(evaluate_on_coset, values, 3, out)
+    report(benchmark, log_n * values.size / 2)
+
+
+@pytest.mark.parametrize(("log_n", "width"), SIZES)
+@pytest.mark.parametrize("log_blowup", [1, 2])
+def test_low_degree_extend(
+    benchmark: BenchmarkFixture, log_blowup: int, log_n: int, width: int
+) -> None:
+    values = random_matrix(log_n, width)
+    out = aligned_empty((1 << log_blowup, *values.shape))
+    out.fill(0)  # the first touch of the pages is not what is measured
+    benchmark.pedantic(low_degree_extend, (values, log_blowup, out), rounds=5, warmup_rounds=1)
+    report(benchmark, (1 + (1 << log_blowup)) * log_n * values.size / 2)

@@ -1,0 +1,190 @@
+"""The prover's auxiliary columns: the fractions of the bus argument, summed along the trace.
+
+What they must satisfy is written in :mod:`stark.lookup.logup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark.constraints.expression import Graph, Op, Selector
+from stark.constraints.interpreter import Constants, RowInputs, evaluate_roots
+from stark.constraints.program import Program, compile_store
+from stark.constraints.system import Table
+from stark.errors import UsageError
+from stark.field import simd
+from stark.field.extension import DEGREE, Element
+from stark.field.extension_kernels import batch_inverse, multiply, running_sum
+from stark.field.koalabear import P
+from stark.field.memory import LANES, aligned_empty, aligned_zeros, padded_width
+from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_montgomery
+from stark.jit import kernel
+from stark.lookup.logup import Group
+from stark.parallel import run
+
+Array = NDArray[np.uint32]
+
+CHUNK_ROWS = 1 << 16
+"""Rows at a time: their fractions (a few MB per column) stay in the last-level cache."""
+
+
+class VanishingDenominatorError(UsageError):
+    """A tuple met a pole of the bus argument under these challenges.
+
+    Happens with probability about (rows * width) / p^5; the row must not be skipped, since its
+    fraction would then be free.
+    """
+
+
+def auxiliary_columns(
+    table: Table,
+    preprocessed: Array | None,
+    main: Array,
+    publics: Sequence[int],
+    alpha: Element,
+    beta: Element,
+    gamma: Element,
+) -> tuple[Array, Element]:
+    """The auxiliary columns of a table on the trace domain, and its terminal.
+
+    Parameters
+    ----------
+    preprocessed, main
+        (N, padded width) uint32, Montgomery form, on the trace domain.
+    publics
+        The table's public values, canonical.
+    alpha, beta, gamma
+        The challenges of the bus argument, canonical.
+
+    Returns
+    -------
+    matrix
+        (N, 5 K padded to a multiple of 16) uint32, Montgomery form, for K groups: columns
+        5k ... 5k + 4 hold the fraction of group k on its row; the last five hold the running sum,
+        which is 0 on row 0.
+    terminal
+        The sum of all fractions over all rows, canonical.
+
+    Raises
+    ------
+    VanishingDenominatorError
+        If a denominator is zero.
+    UsageError
+        If the table sends and receives nothing.
+    ValueError
+        If a matrix does not have the shape above.
+    """
+    groups = table.bus_argument.groups
+    if not groups:
+        raise UsageError(f"{table.name}: a table without buses has no auxiliary columns")
+    graph = table.symbolic.graph
+    program = compile_store(
+        graph, [root.index for group in groups for root in (group.numerator, group.denominator)]
+    )
+    inputs = _trace_domain(table, program, preprocessed, main)
+    if inputs.rows != table.height:
+        raise ValueError(f"{table.name}: expected {table.height} rows, got {inputs.rows}")
+    constants = Constants(publics, alpha, beta, gamma)
+    matrix = aligned_empty((table.height, padded_width(DEGREE * len(groups))))
+    carry = np.zeros((DEGREE, 1), np.uint64)
+    for lo in range(0, table.height, CHUNK_ROWS):
+        hi = min(table.height, lo + CHUNK_ROWS)
+        values = evaluate_roots(program, inputs, constants, (lo, hi))
+        columns = aligned_zeros((matrix.shape[1], padded_width(hi - lo)))
+        carry = _fill(columns[:, : hi - lo], table, values, carry)
+        _store_transposed(columns, matrix[lo:hi])
+    terminal = from_montgomery(carry[:, 0].astype(np.uint32)).tolist()
+    return matrix, tuple(terminal)
+
+
+def _fill(
+    columns: Array, table: Table, values: Sequence[Array], carry: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Fractions and running sum of some rows, a column per row of ``columns``; the new sum.
+
+    ``values`` alternates numerators and denominators.
+    """
+    groups = table.bus_argument.groups
+    total = np.zeros((DEGREE, columns.shape[1]), np.uint64)
+    for number, group in enumerate(groups):
+        numerator, denominator = values[2 * number], values[2 * number + 1]
+        fraction = multiply(np.ascontiguousarray(numerator), _inverse(table, group, denominator))
+        total += fraction
+        if number < len(groups) - 1:
+            columns[DEGREE * number : DEGREE * (number + 1)] = fraction
+    step = (total % P).astype(np.uint32)
+    before = running_sum(step, exclusive=True) + carry
+    end = DEGREE * len(groups)
+    columns[end - DEGREE : end] = before % P
+    return (before[:, -1:] + step[:, -1:]) % P
+
+
+def _inverse(table: Table, group: Group, denominator: Array) -> Array:
+    try:
+        return batch_inverse(np.ascontiguousarray(denominator))
+    except ZeroDivisionError:
+        labels = ", ".join(interaction.label for interaction in group.interactions)
+        raise VanishingDenominatorError(
+            f"{table.name}: a denominator of {labels} vanished; draw other bus challenges"
+        ) from None
+
+
+def _trace_domain(
+    table: Table, program: Program, preprocessed: Array | None, main: Array
+) -> RowInputs:
+    """Inputs on the trace domain, with the selectors that the fractions use."""
+    height = table.height
+    used = _selectors_used(program.graph, table)
+    selectors: dict[Selector, Array | None] = dict.fromkeys(Selector)
+    for selector in used & {Selector.FIRST, Selector.LAST}:
+        values = np.zeros(height, np.uint32)
+        values[0 if selector is Selector.FIRST else -1] = scalar_to_montgomery(1)
+        selectors[selector] = values
+    return RowInputs(
+        preprocessed,
+        main,
+        first=selectors[Selector.FIRST],
+        last=selectors[Selector.LAST],
+        periodic=tuple(
+            to_montgomery(np.array(values, np.uint32)) for values in table.symbolic.periodic
+        ),
+    )
+
+
+def _selectors_used(graph: Graph, table: Table) -> set[Selector]:
+    """Those in numerators and denominators; an AIR cannot name X - w^-1 there."""
+    roots = [
+        root.index
+        for group in table.bus_argument.groups
+        for root in (group.numerator, group.denominator)
+    ]
+    nodes = (graph.nodes[index] for index in graph.reachable(roots))
+    return {Selector(node[1]) for node in nodes if node[0] == Op.SELECTOR}
+
+
+@kernel("void(u4[::1], u4[::1], i8, i8, i8, i8)")
+def _transpose_rows(
+    source: Array, destination: Array, length: int, width: int, lo: int, hi: int
+) -> None:
+    """Columns lo ... hi - 1 of a (width, length) matrix to rows of a (length, width) one."""
+    for i in range(lo, hi, 16):
+        for column in range(0, width, 16):
+            tile = simd.load_tile_transposed(source, column * length + i, length)
+            simd.store_tile(destination, i * width + column, width, tile)
+
+
+def _store_transposed(columns: Array, rows: Array) -> None:
+    """``rows[:] = columns.T`` for the first len(rows) columns."""
+    width, length = columns.shape
+    if len(rows) != length:
+        rows[:] = columns[:, : len(rows)].T
+        return
+    source, destination = columns.reshape(-1), rows.reshape(-1)
+    run(
+        lambda lo, hi: _transpose_rows(source, destination, length, width, lo, hi),
+        length,
+        64 * LANES,
+    )
