@@ -31,8 +31,8 @@ class RowInputs:
     Parameters
     ----------
     preprocessed, main, auxiliary
-        (N, width) with N a power of two, width a multiple of 16; the next row of row N - 1 is row 0. Extension
-        column k of the auxiliary matrix is its base columns 5k ... 5k + 4.
+        (N, width), N a power of two, width a multiple of 16; the next row of row N - 1 is row 0.
+        Extension column k of the auxiliary matrix is its base columns 5k ... 5k + 4.
     first, last, transition
         (N,): the selectors' values.
     periodic

@@ -1,6 +1,6 @@
 """Poseidon's rounds as LLVM vector code: 16 permutations at once, vector k holding lane k of each.
 
-Matrix. The circulant has small entries (their sum is 313), so its product needs no field
+Matrix. The circulant has small entries (their sum is 371), so its product needs no field
 multiplication. Modulo X^16 - 1 = (X^8 - 1)(X^8 + 1) it splits into a cyclic product A of the sums
 a_i = x_i + x_(i+8) and a negacyclic product B of the differences d_i; A + B and A - B are twice the
 result. Each a_i and d_i is cut into signed 16-bit halves, low + 2^16 high, and the two planes of
@@ -189,9 +189,9 @@ class RoundEmitter:
 
         a < 2 p < 2^32 is unsigned: flipping the top bits of both halves subtracts 2^15 from each
         and makes them signed; |d| < p is signed, and only its low half is flipped. The tables make
-        up for what is subtracted. In a plane, the entries of A sum to 313 and those of B to 273 in
-        magnitude, so |L|, |H| < 586 * 2^15 + 2^17 < 2^24.3 with the tables' 16-bit addends, and the
-        result is below 2^24.3 + 2^9 + 32512 * 2^15 < 2^30.02 in magnitude.
+        up for what is subtracted. In a plane, the entries of A sum to 371 and those of B to 273 in
+        magnitude, so |L|, |H| < 644 * 2^15 + 2^17 < 2^24.4 with the tables' 16-bit addends, and the
+        result is below 2^24.4 + 2^9 + 32512 * 2^15 < 2^30.02 in magnitude.
         """
         builder = self._builder
         both, low_only = constant(VECTOR, 0x80008000), constant(VECTOR, 0x8000)

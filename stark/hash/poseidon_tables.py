@@ -49,11 +49,11 @@ def _scales() -> list[int]:
 def round_table() -> Words:
     """For each round its addends and factor; then the first constants and the last factor.
 
-    Let S = 2 (f' x' before the constants), held as A + B for output i and A - B for i + 8, and k_i
-    = f' c'_i. The kernel computes (A' + B' + g + h) / 2^16 + 32512 * 2^15 where A = A' + u and
-    B = B' + v_i are what the flipped bits leave: u = 313 (2^31 + 2^15), v_i = 2^15 times the sum of
-    B's signed entries. So g + h = u + v_i + 2^16 (k_i - 32512 * 2^15), and g - h likewise with
-    k_(i+8) and -v_i.
+    The matrix gives f' x' as (A + B) / 2^16 for output i and (A - B) / 2^16 for i + 8, and k_i =
+    f' c'_i must be added. The kernel has A' = A - u and B' = B - v_i instead, because of the bits
+    that it flips: u = 371 (2^31 + 2^15), v_i = 2^15 times the sum of B's signed entries; it adds g
+    to A' and h to B'; and its reduction adds 32512 * 2^15. Hence g + h = u + v_i + 2^16 (k_i -
+    32512 * 2^15), and g - h likewise with -v_i and k_(i+8). All modulo p.
     """
     scales = _scales()
     constants = [*round_constants(POSEIDON1), (0,) * LANES]

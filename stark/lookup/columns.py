@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.expression import Graph, Op, Selector
 from stark.constraints.interpreter import Constants, RowInputs, evaluate_roots
-from stark.constraints.program import Program, compile_store
+from stark.constraints.program import compile_store
 from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field import simd
@@ -80,11 +79,11 @@ def auxiliary_columns(
     groups = table.bus_argument.groups
     if not groups:
         raise UsageError(f"{table.name}: a table without buses has no auxiliary columns")
-    graph = table.symbolic.graph
     program = compile_store(
-        graph, [root.index for group in groups for root in (group.numerator, group.denominator)]
+        table.symbolic.graph,
+        [root.index for group in groups for root in (group.numerator, group.denominator)],
     )
-    inputs = _trace_domain(table, program, preprocessed, main)
+    inputs = _trace_domain(table, preprocessed, main)
     if inputs.rows != table.height:
         raise ValueError(f"{table.name}: expected {table.height} rows, got {inputs.rows}")
     constants = Constants(publics, alpha, beta, gamma)
@@ -132,37 +131,12 @@ def _inverse(table: Table, group: Group, denominator: Array) -> Array:
         ) from None
 
 
-def _trace_domain(
-    table: Table, program: Program, preprocessed: Array | None, main: Array
-) -> RowInputs:
-    """Inputs on the trace domain, with the selectors that the fractions use."""
-    height = table.height
-    used = _selectors_used(program.graph, table)
-    selectors: dict[Selector, Array | None] = dict.fromkeys(Selector)
-    for selector in used & {Selector.FIRST, Selector.LAST}:
-        values = np.zeros(height, np.uint32)
-        values[0 if selector is Selector.FIRST else -1] = scalar_to_montgomery(1)
-        selectors[selector] = values
-    return RowInputs(
-        preprocessed,
-        main,
-        first=selectors[Selector.FIRST],
-        last=selectors[Selector.LAST],
-        periodic=tuple(
-            to_montgomery(np.array(values, np.uint32)) for values in table.symbolic.periodic
-        ),
-    )
-
-
-def _selectors_used(graph: Graph, table: Table) -> set[Selector]:
-    """Those in numerators and denominators; an AIR cannot name X - w^-1 there."""
-    roots = [
-        root.index
-        for group in table.bus_argument.groups
-        for root in (group.numerator, group.denominator)
-    ]
-    nodes = (graph.nodes[index] for index in graph.reachable(roots))
-    return {Selector(node[1]) for node in nodes if node[0] == Op.SELECTOR}
+def _trace_domain(table: Table, preprocessed: Array | None, main: Array) -> RowInputs:
+    """Inputs on the trace domain. An AIR cannot name X - w^-1 in a message: it is left out."""
+    first, last = np.zeros((2, table.height), np.uint32)
+    first[0] = last[-1] = scalar_to_montgomery(1)
+    periodic = [to_montgomery(np.array(values, np.uint32)) for values in table.symbolic.periodic]
+    return RowInputs(preprocessed, main, first=first, last=last, periodic=periodic)
 
 
 @kernel("void(u4[::1], u4[::1], i8, i8, i8, i8)")

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.expression import Part
 from stark.constraints.interpreter import Constants
 from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field import extension as ext
 from stark.field.extension import Element
+from stark.field.extension_kernels import scale
 from stark.field.koalabear import GENERATOR, P
 from stark.fri.fold import fold, interpolate_final
 from stark.hash.sha256_kernels import grind
@@ -309,10 +309,5 @@ def _sum(a: Matrix, b: Matrix) -> Matrix:
 
 def _scaled(codeword: Matrix, factor: Element) -> Matrix:
     """A codeword (5, ...) times one extension element."""
-    from stark.field.extension_kernels import multiply, splat
-
-    flat = np.ascontiguousarray(codeword.reshape(5, -1))
-    return multiply(flat, splat(factor, flat.shape[1])).reshape(codeword.shape)
-
-
-__all__ = ["Part", "Prover", "prove"]
+    flat = np.ascontiguousarray(codeword.reshape(ext.DEGREE, -1))
+    return scale(flat, factor).reshape(codeword.shape)

@@ -1,0 +1,128 @@
+"""Expressions of an AIR on the rows of a trace, in plain 64-bit integers.
+
+Independent of the prover's kernels, so that it can be held against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark.constraints.expression import Node, Op, Part, Selector
+from stark.constraints.reading import read
+from stark.constraints.system import Table
+from stark.errors import UsageError
+from stark.field.koalabear import P
+
+Values = NDArray[np.uint64]
+
+CHUNK_ROWS = 1 << 11
+"""Rows evaluated at a time: 16 KiB per node of the graph, which may have many thousands."""
+
+
+class TraceRows:
+    """One table's columns and public values, checked.
+
+    Attributes
+    ----------
+    matrices
+        Preprocessed and main columns, uint64 (rows, columns), canonical.
+    """
+
+    def __init__(self, table: Table, trace: NDArray[Any], publics: Sequence[int]) -> None:
+        self.table = table
+        if len(publics) != table.public_count:
+            raise UsageError(
+                f"{table.name}: expected {table.public_count} public values, got {len(publics)}"
+            )
+        self.publics = [int(value) % P for value in publics]
+        self.matrices = {
+            Part.MAIN: _canonical(table, Part.MAIN, np.asarray(trace)),
+            Part.PREPROCESSED: _canonical(table, Part.PREPROCESSED, _preprocessed(table)),
+        }
+
+    def read(self, roots: Sequence[int]) -> Iterator[tuple[int, list[Values]]]:
+        """Values of base-field roots on some rows, with the first of these rows, for all rows."""
+        height = self.table.height
+        for lo in range(0, height, CHUNK_ROWS):
+            chunk = _Chunk(self, np.arange(lo, min(height, lo + CHUNK_ROWS)))
+            values = read(self.table.symbolic.graph, roots, chunk)
+            yield lo, [np.broadcast_to(value, chunk.rows.shape) for value in values]
+
+
+def _preprocessed(table: Table) -> NDArray[Any]:
+    columns = table.air.preprocessed()
+    names = table.symbolic.columns[Part.PREPROCESSED]
+    if set(columns) != set(names):
+        raise UsageError(f"{table.name}: preprocessed values of {sorted(columns)}, not of {names}")
+    if not names:
+        return np.zeros((table.height, 0), np.uint64)
+    arrays = [np.asarray(columns[name]) for name in names]
+    if any(array.shape != (table.height,) for array in arrays):
+        raise UsageError(f"{table.name}: preprocessed columns must have {table.height} rows")
+    return np.stack(arrays, axis=1)
+
+
+def _canonical(table: Table, part: Part, values: NDArray[Any]) -> Values:
+    expected = (table.height, table.width(part))
+    if values.shape != expected or (values.dtype.kind not in "iu" and values.size):
+        raise UsageError(
+            f"{table.name}: expected integers of shape {expected}, "
+            f"got {values.dtype} of {values.shape}"
+        )
+    bad = np.argwhere((values < 0) | (values >= P))
+    if len(bad):
+        row, column = (int(index) for index in bad[0])
+        name = table.column_name(part, column)
+        raise UsageError(
+            f"{table.name}: {name} on row {row} is {values[row, column]}, not in 0 ... p - 1"
+        )
+    return values.astype(np.uint64)
+
+
+class _Chunk:
+    """Arithmetic on some rows of the trace domain; what is the same on all of them has length 1.
+
+    Values are below p < 2^31: sums, differences plus p and products fit in 64 bits.
+    """
+
+    def __init__(self, table_rows: TraceRows, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self._table_rows = table_rows
+        self._last = table_rows.table.height - 1
+
+    def leaf(self, node: Node) -> Values:
+        op, *rest = node
+        if op == Op.CELL:
+            part, column, offset = rest
+            matrix = self._table_rows.matrices[Part(part)]
+            return matrix[(self.rows + offset) % len(matrix), column]
+        if op == Op.PERIODIC:
+            values = np.array(self._table_rows.table.symbolic.periodic[rest[0]], np.uint64)
+            return values[self.rows % len(values)]
+        if op == Op.SELECTOR:
+            return self._selector(Selector(rest[0])).astype(np.uint64)
+        if op == Op.PUBLIC:
+            return np.array([self._table_rows.publics[rest[0]]], np.uint64)
+        if op == Op.CONSTANT:
+            return np.array([rest[0]], np.uint64)
+        raise UsageError("an AIR's own expressions hold no challenges")
+
+    def _selector(self, selector: Selector) -> NDArray[np.bool_]:
+        """X - w^-1 as 1 off the last row, so that a failing value is that of the expression."""
+        if selector is Selector.FIRST:
+            return self.rows == 0
+        is_last = self.rows == self._last
+        return is_last if selector is Selector.LAST else ~is_last
+
+    def add(self, left: Values, right: Values) -> Values:
+        return (left + right) % P
+
+    def subtract(self, left: Values, right: Values) -> Values:
+        return (left + (P - right)) % P
+
+    def multiply(self, left: Values, right: Values) -> Values:
+        return left * right % P
