@@ -34,7 +34,8 @@ class SnapshotBuilder:
         self._manifest = manifest
         self._faults = faults
         self._symbols = SymbolTable(manifest.registry)
-        self._rows = 0
+        self.rows = 0
+        """Rows added so far."""
         self._last_id: bytes | None = None
         self._run_starts: list[int] = []
         self._run_numbers: list[int] = []
@@ -49,7 +50,7 @@ class SnapshotBuilder:
         """Append the next rows of the file; faults of single rows go to the collector."""
         if len(chunk.rows) == 0:
             return
-        if self._rows + len(chunk.rows) > table.MAX_HOLDINGS:
+        if self.rows + len(chunk.rows) > table.MAX_HOLDINGS:
             reason = f"more than {table.MAX_HOLDINGS} rows: a total could pass 2^105"
             raise InputError(self._file, None, None, None, reason)
         codes = self._symbols.match(chunk.assets)
@@ -57,11 +58,11 @@ class SnapshotBuilder:
         bad_ids = self._add_accounts(chunk)
         self._report_rows(chunk, codes, faulty, bad_ids)
         breaks = np.flatnonzero(np.diff(chunk.rows, prepend=-1) != 1)
-        self._run_starts += (breaks + self._rows).tolist()
+        self._run_starts += (breaks + self.rows).tolist()
         self._run_numbers += chunk.rows[breaks].tolist()
         self._assets.append(codes)
         self._limbs.append(limbs)
-        self._rows += len(chunk.rows)
+        self.rows += len(chunk.rows)
 
     def finish(self) -> Snapshot:
         """The snapshot, sound only if the collector has counted no fault.
@@ -71,11 +72,11 @@ class SnapshotBuilder:
         InputError
             If there is not one account.
         """
-        if self._rows == 0:
+        if self.rows == 0:
             reason = "there is no account in this file"
             raise InputError(self._file, None, None, None, reason)
         ids = TextColumn(_join(self._id_bytes), *_bounds(_join(self._id_lengths)))
-        starts = np.append(_join(self._starts), self._rows)
+        starts = np.append(_join(self._starts), self.rows)
         assets = _join(self._assets)
         limbs = _join(self._limbs)
         self._faults.begin_pass()
@@ -106,7 +107,7 @@ class SnapshotBuilder:
         first = int(ids.value(0) == self._last_id)
         self._last_id = ids.value(len(ids) - 1)
         ids = ids.take(np.arange(first, len(ids)))
-        self._starts.append(runs[first:] + self._rows)
+        self._starts.append(runs[first:] + self.rows)
         self._hashes.append(hashes[first:])
         self._id_lengths.append(ids.ends - ids.starts)
         self._id_bytes.append(ids.packed())

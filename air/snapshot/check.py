@@ -119,6 +119,8 @@ def _ingest(
         )
         for chunk in chunks:
             builder.add(chunk)
+        if builder.rows == 0 and faults.count:
+            return None, faults
         snapshot = builder.finish()
     except InputError as error:
         faults.add_error(error)

@@ -279,7 +279,7 @@ def _explain_bus(fault: BusFault) -> str:
     power = f" in power {fault.power}" if fault.power else ""
     total = _signed(fault.total)
     lines = [
-        f"bus {fault.bus!r}: {fault.values} leaves {total}{power} ({fault.failing_tuples} tuples do)"
+        f"bus {fault.bus!r}: {fault.values} leaves {total}{power} ({fault.failing_tuples} such)"
     ]
     lines += [
         f"    {_signed(m.count):+d} by {m.label!r} of {m.table}, row {m.row}"

@@ -169,8 +169,6 @@ def sponge_hash(parameters: PoseidonParameters, tag: int, elements: Sequence[int
         If the tag, the length or an element is not in [0, p).
     """
     length = len(elements)
-    if not 0 <= tag < P or length >= P:
-        raise ValueError("the tag and the length must be canonical field elements")
     capacity = [tag, length] + [0] * (parameters.width - RATE - 2)
     state: list[int] = []
     for start in range(0, max(length, 1), RATE):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
-from stark.constraints.program import Mode, compile_program
+from stark.constraints.program import compile_fold
 from stark.constraints.system import Table
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
@@ -43,14 +43,13 @@ def quotient_extension(
     """
     chunks = table.quotient_chunks
     roots = [constraint.expression.index for constraint in table.constraints]
-    program = compile_program(table.symbolic.graph, roots, Mode.FOLD)
+    program = compile_fold(table.symbolic.graph, roots)
     weights = powers(constraint_challenge, len(table.constraints))
     shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in range(chunks)]
     remainders = []
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
         inputs = RowInputs(
-            table.height,
             *(None if part is None else part[coset] for part in parts),
             first=selectors.first,
             last=selectors.last,
@@ -71,7 +70,8 @@ def _divided_coefficients(
     """Coefficients of values / (X^N - 1) on a coset, (rows, 16): five columns used."""
     factor = inverse(pow(shift, height, P) - 1)
     matrix = aligned_zeros((height, padded_width(DEGREE)))
-    matrix[:, :DEGREE] = multiply_by_scalar(values, scalar_to_montgomery(factor)).T
+    divided = multiply_by_scalar(np.ascontiguousarray(values), scalar_to_montgomery(factor))
+    matrix[:, :DEGREE] = divided.T
     return interpolate_from_coset(matrix, shift)
 
 

@@ -55,9 +55,10 @@ def test_any_changed_byte_is_refused_or_another_value(value: object, data: st.Da
 @given(st.binary(max_size=40) | st.text('{}[]",:\\u0d8e1tnfNa- \n', max_size=30).map(str.encode))
 def test_decode_is_total(data: bytes) -> None:
     try:
-        assert encode(decode(data)) == data
-    except Rejected as error:
-        assert error.code in (Code.FORMAT, Code.LIMIT)
+        value = decode(data)
+    except Rejected:
+        return
+    assert encode(value) == data
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_parse_inverts_format(amount: int, decimals: int, zeros: int) -> None:
     text = format_amount(amount, decimals)
     assert parse_amount("0" * zeros + text, decimals) == amount
     if "." in text:
-        assert parse_amount(text.rstrip("0") + "0" * text.endswith("."), decimals) == amount
+        assert parse_amount(text.rstrip("0").rstrip("."), decimals) == amount
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,7 @@ def test_parse_examples(text: str, decimals: int, amount: int) -> None:
         ),
         (
             "377789318629571.61709568",
-            "too large: the largest amount that fits is 377789318629571.61709567 "
-            "(2^75 - 1 minor units)",
+            "too large: the largest amount that fits is 377789318629571.61709567 (2^75 - 1 minor",
         ),
         ("9" * 10_000, "too large: the largest amount that fits is 377789318629571.61709567"),
     ],
@@ -131,8 +130,12 @@ def test_symbols(symbol: str) -> None:
         "\u0412TC",
         "É",
         "\ud800",
-    ]
-    + ["B\u00a0", "\u202eBTC", "BTC\x7f", "\ufeffBTC", "ΑTOM"],
+        "B\u00a0",
+        "\u202eBTC",
+        "BTC\x7f",
+        "\ufeffBTC",
+        "\u0391TOM",
+    ],
 )
 def test_symbols_refused(symbol: str) -> None:
     with pytest.raises(Rejected, match="Statement: asset symbol"):

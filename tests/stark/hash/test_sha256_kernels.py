@@ -173,7 +173,7 @@ MATRIX = np.zeros((16, 16), np.uint32)
     ],
 )
 def test_leaves_of_another_form_are_refused(matrices: Any, widths: Any, salts: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"matri|width|salts"):
         leaf_digests(matrices, widths, salts)
 
 
@@ -187,12 +187,14 @@ def test_codewords_of_another_form_are_refused(shape: tuple[int, ...], points: i
 
 @pytest.mark.parametrize(
     ("children", "half", "injected"),
-    [((8, 64), 8, None), ((8, 64), 24, None), ((8, 64), 64, None), ((7, 64), 16, None)]
-    + [((8, 64), 16, (8, 31)), ((8, 64), 0, None), ((8, 65), 16, None)],
+    [
+        *[((8, 64), 8, None), ((8, 64), 24, None), ((8, 64), 64, None), ((7, 64), 16, None)],
+        *[((8, 64), 16, (8, 31)), ((8, 64), 0, None), ((8, 65), 16, None)],
+    ],
 )
 def test_levels_of_another_form_are_refused(children: Any, half: int, injected: Any) -> None:
     extra = None if injected is None else np.zeros(injected, np.uint32)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"digests|runs"):
         node_digests(np.zeros(children, np.uint32), half, extra)
 
 
