@@ -56,7 +56,10 @@ def make_plan(
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     at_least: int = 1,
 ) -> Plan:
-    """The cheapest plan with at least ``at_least`` batches.
+    """The plan with the fewest batches (at least ``at_least``), and among those the cheapest.
+
+    Every batch adds a proof to the file, so that few large ones are preferred to many that fill
+    their tables better.
 
     Parameters
     ----------
@@ -83,7 +86,7 @@ def make_plan(
             f"no shape of up to 2^{max_log_rows} rows fits {len(rows_per_account)} accounts "
             f"with {assets} assets"
         )
-    return min(plans, key=lambda plan: (plan.cells, plan.batches))
+    return min(plans, key=lambda plan: (plan.batches, plan.cells))
 
 
 def _batch_counts(

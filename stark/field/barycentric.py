@@ -37,6 +37,8 @@ from stark.field.extension_simd import (
     ext_store,
     field_inverse,
     has_zero_lane,
+    hidden,
+    prefetch,
 )
 from stark.field.koalabear import P, inverse
 from stark.field.memory import LANES, aligned_empty
@@ -92,10 +94,12 @@ def _inverse_differences_range(
                 inverse_norm = simd.field_mul(running, simd.load(out, i - 16))
                 running = simd.field_mul(running, simd.load(out, n + i))
             v0 = simd.field_mul(inverse_norm, x) if times_point else inverse_norm
-            v1 = simd.field_mul(v0, x)
-            v2 = simd.field_mul(v1, x)
-            v3 = simd.field_mul(v2, x)
-            v4 = simd.field_mul(v3, x)
+            ratio = hidden(x)  # from before the branches, which would hide its masks
+            v1 = simd.field_mul(v0, ratio)
+            square = simd.field_mul(ratio, ratio)
+            v2 = simd.field_mul(v0, square)
+            v3 = simd.field_mul(v1, square)
+            v4 = simd.field_mul(v2, square)
             ext_store(out, i, n, ext_linear_map((v0, v1, v2, v3, v4), cofactor, 0))
 
 
@@ -117,6 +121,8 @@ def _evaluate_range(
     """
     for r in range(lo, hi, 4):
         for c in range(0, width, 16):
+            for following in range(r + 8, r + 12):
+                prefetch(matrix, following * width + c)
             x0 = simd.load(matrix, r * width + c)
             x1 = simd.load(matrix, (r + 1) * width + c)
             x2 = simd.load(matrix, (r + 2) * width + c)

@@ -30,6 +30,7 @@ from stark.field.extension_kernels import (
     trimmed,
 )
 from stark.field.extension_simd import (
+    emit_prefetch,
     ext_add,
     ext_load,
     ext_mul,
@@ -99,16 +100,19 @@ def _add_tile(
 
 
 def _columns(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """The 16 columns of a 16 x 16 tile of the matrix, as vectors over its rows."""
+    """The 16 columns of a 16 x 16 tile of the matrix, as vectors over its rows.
+
+    Asks for the same columns of the next 16 rows.
+    """
     matrix, index, stride = arguments
     pointer = vector_ir.element_pointer(
         context, builder, signature.args[1], matrix, signature.args[2], index
     )
     step = context.cast(builder, stride, signature.args[3], types.intp)
-    rows = [
-        vector_ir.load(builder, builder.gep(pointer, [builder.mul(step, I64(k))]))
-        for k in range(LANES)
-    ]
+    pointers = [builder.gep(pointer, [builder.mul(step, I64(k))]) for k in range(2 * LANES)]
+    for following in pointers[LANES:]:
+        emit_prefetch(builder, following)
+    rows = [vector_ir.load(builder, pointer) for pointer in pointers[:LANES]]
     return vector_ir.transpose(builder, rows)
 
 

@@ -25,6 +25,7 @@ from stark.field.extension_simd import (
     ext_splat,
     ext_store,
     ext_sub,
+    hidden,
 )
 from stark.field.koalabear import P, inverse, root_of_unity
 from stark.field.memory import LANES, aligned_empty
@@ -77,7 +78,8 @@ def _fold_range(
                 odd = ext_scale(ext_sub(first, second), factor)
                 ext_store(buffer, 80 * t, 16, ext_add(even, ext_mul_splat(odd, challenge)))
             # 1/(2 y^2) = 2 (1/(2 y))^2
-            square = simd.field_mul(half_inverse, half_inverse)
+            root = hidden(half_inverse)
+            square = simd.field_mul(root, root)
             half_inverse = simd.field_add(square, square)
         ext_store(out, j, size, ext_load(buffer, 0, 16))
 

@@ -13,7 +13,7 @@ Reduction. p = 2^16 * 32512 + 1, hence 2^-16 = -32512 mod p and
 Scale. Each of these steps multiplies the state by a constant: 2 from the remainders, 2^-16 from the
 reduction, 2^-64 from the two Montgomery reductions of a cube. So a vector holds y = f (x + c): c
 are the constants of the next round, and f changes from round to round, the same for all inputs. The
-tables of ``stark.hash.poseidon_kernels`` contain it. In a partial round lane 0 alone is cubed, and
+tables of ``stark.hash.poseidon_tables`` contain it. In a partial round lane 0 alone is cubed, and
 one more product brings it back to the scale of the others.
 
 Ranges. Lanes are signed 32-bit integers. A signed product t with |t| <= p^2 reduces to less than
@@ -76,16 +76,24 @@ class RoundEmitter:
         lanes: list[Any] = []
         for start in range(0, LANES, HALF):
             lanes += self._cubes(state[start : start + HALF])
-        return self._circulant([self.canonical(x) for x in lanes], word)
+        return self._circulant([self._canonical(x) for x in lanes], word)
 
     def partial_round(self, state: Group, word: Callable[[int], Any]) -> tuple[list[Any], Any]:
         """A partial round; also the output of its S-box, canonical, at scale f."""
         cube = self._cubes(state[:1])
         (output,) = self._reduce(self._products(cube, [word(ROUND_WORDS - 1)]))
-        lanes = [self.canonical(x) for x in (output, *state[1:])]
+        lanes = [self._canonical(x) for x in (output, *state[1:])]
         return self._circulant(lanes, word), lanes[0]
 
-    def canonical(self, x: Any) -> Any:
+    def scaled(self, state: Group, factor: Any) -> list[Any]:
+        """Montgomery products, canonical, of lanes in (-p, p) with a factor in [-p/2, p/2]."""
+        lanes: list[Any] = []
+        for start in range(0, LANES, HALF):
+            group = state[start : start + HALF]
+            lanes += self._reduce(self._products(group, [factor] * HALF))
+        return [self._canonical(x) for x in lanes]
+
+    def _canonical(self, x: Any) -> Any:
         """A value in (-p, p) as one in [0, p): a negative one, read unsigned, exceeds it plus p."""
         return vector_ir.minimum(self._builder, x, self._builder.add(x, constant(VECTOR, P)))
 

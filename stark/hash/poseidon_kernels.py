@@ -1,4 +1,4 @@
-"""Poseidon over many states at once (prover wing): the functions of ``stark.hash.poseidon``.
+"""Poseidon over many states at once (prover wing): ``stark.hash.poseidon`` with ``POSEIDON1``.
 
 Arrays hold Montgomery elements, one state per row. Vectors hold one lane of 16 states each; rows
 are transposed on the way in and out, 16 x 16 at a time. The arithmetic of a round, its scales and
@@ -112,11 +112,7 @@ def _scaled(typing_context: Any, state: Any, table: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         factor = _table_reader(context, builder, signature, arguments, 1)(0)
-        canonical = _emitter(context, builder).canonical
-        lanes = [
-            vector_ir.field_mul_splat(builder, canonical(lane), factor)
-            for lane in _vectors(builder, arguments[0])
-        ]
+        lanes = _emitter(context, builder).scaled(_vectors(builder, arguments[0]), factor)
         return context.make_tuple(builder, simd.tile, lanes)
 
     return simd.tile(simd.tile, table, index), generate
@@ -134,10 +130,9 @@ def _stage_state(
             context, builder, staging_type, arguments[0], cell_type, arguments[1]
         )
         word = _table_reader(context, builder, signature, arguments, 3)
-        canonical = _emitter(context, builder).canonical
-        for k, lane in enumerate(_vectors(builder, arguments[2])):
-            value = vector_ir.field_mul_splat(builder, canonical(lane), word(0))
-            value = vector_ir.field_sub(builder, value, word(1 + k))
+        state = _vectors(builder, arguments[2])
+        for k, lane in enumerate(_emitter(context, builder).scaled(state, word(0))):
+            value = vector_ir.field_sub(builder, lane, word(1 + k))
             vector_ir.store(builder, builder.gep(start, [vector_ir.I64(k * LANES)]), value)
         return context.get_dummy_value()
 

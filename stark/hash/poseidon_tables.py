@@ -69,12 +69,16 @@ def round_table() -> Words:
             minus = u - v + (scaled[i + HALF] - bias << 16)
             for addend in ((plus + minus) * inverse(2) % P, (plus - minus) * inverse(2) % P):
                 words += [addend & 0xFFFF, addend >> 16]
-        # z = f^3 / 2^64 S(x) times factor / 2^32 must be f S(x); taken in [-p/2, p/2].
-        factor = pow(2, 96, P) * inverse(scales[index] ** 2 % P) % P
-        words.append((factor if factor < P // 2 else factor - P) % 2**32)
+        # f^3 / 2^64 S(x) times factor / 2^32 must be f S(x).
+        words.append(_balanced(pow(2, 96, P) * inverse(scales[index] ** 2 % P) % P))
     words += [(scales[0] * c % P - P) % 2**32 for c in constants[0]]
-    words.append(_to_montgomery_factor(POSEIDON1.rounds))
+    words.append(_balanced(_to_montgomery_factor(POSEIDON1.rounds)))
     return np.array(words, np.uint32)
+
+
+def _balanced(value: int) -> int:
+    """The representative in [-p/2, p/2] as a two's complement word."""
+    return (value if value <= P // 2 else value - P) % 2**32
 
 
 def _to_montgomery_factor(index: int) -> int:
@@ -84,14 +88,17 @@ def _to_montgomery_factor(index: int) -> int:
 
 @cache
 def unpack_table() -> Words:
-    """For each round, what takes its result to Montgomery form: a factor and what to subtract.
+    """For each round, what takes its results to Montgomery form: a factor and what to subtract.
 
-    The constants of the next round are in the state already. For a partial round the factor takes
-    the S-box output to Montgomery form instead.
+    The state after a full round has the constants of the next one in it already. For a partial
+    round the factor is for the output of its S-box; it is canonical, not balanced.
     """
     constants = [*round_constants(POSEIDON1), (0,) * LANES]
     words: list[int] = []
     for index in range(POSEIDON1.rounds):
-        words.append(_to_montgomery_factor(index + POSEIDON1.is_full(index)))
+        if POSEIDON1.is_full(index):
+            words.append(_balanced(_to_montgomery_factor(index + 1)))
+        else:
+            words.append(_to_montgomery_factor(index))
         words += [c * R % P for c in constants[index + 1]]
     return np.array(words, np.uint32)

@@ -49,12 +49,11 @@ _NODE_BLOCKS = 2
 _GRIND_CHUNK = 1 << 18
 """Nonces tried between looks at the result: a few milliseconds of work per core."""
 
-
-_LEAF, _NODE, _INJECTED, _GRIND = (
-    int.from_bytes(tag, "big") for tag in (LEAF_TAG, NODE_TAG, INJECTED_NODE_TAG, GRIND_TAG)
+# The tags as message words.
+_LEAF_TAG, _NODE_TAG, _INJECTED_TAG = (
+    np.uint32(int.from_bytes(tag, "big")) for tag in (LEAF_TAG, NODE_TAG, INJECTED_NODE_TAG)
 )
-_PADDING = 0x80000000
-_LEAF_TAG, _NODE_TAG, _INJECTED_TAG = map(np.uint32, (_LEAF, _NODE, _INJECTED))
+_PADDING = np.uint32(0x80000000)
 
 
 @device
@@ -77,7 +76,7 @@ def _hash_staged(words, length):  # type: ignore[no-untyped-def]
     because no message here has 2^29 bytes.
     """
     blocks = (length + 3 + 15) // 16
-    simd.store(words, length * 16, simd.splat(np.uint32(_PADDING)))
+    simd.store(words, length * 16, simd.splat(_PADDING))
     for k in range(length + 1, blocks * 16 - 1):
         simd.store(words, k * 16, simd.zero())
     simd.store(words, (blocks * 16 - 1) * 16, simd.splat(length * 32))
@@ -134,14 +133,13 @@ def _hash_nodes(children, injected, words, out, total, half, lo, hi):  # type: i
         for k in range(8):
             simd.store(words, (1 + k) * 16, simd.load(children, k * level + left))
             simd.store(words, (9 + k) * 16, simd.load(children, k * level + left + half))
+        tag, length = _NODE_TAG, 17
         if injected.shape[1] > 0:
             for k in range(8):
                 simd.store(words, (17 + k) * 16, simd.load(injected, k * total + parent))
-            simd.store(words, 0, simd.splat(_INJECTED_TAG))
-            store_digest(out, parent, total, _hash_staged(words, 25))
-        else:
-            simd.store(words, 0, simd.splat(_NODE_TAG))
-            store_digest(out, parent, total, _hash_staged(words, 17))
+            tag, length = _INJECTED_TAG, 25
+        simd.store(words, 0, simd.splat(tag))
+        store_digest(out, parent, total, _hash_staged(words, length))
 
 
 @kernel("i8(u4[::1], u4[::1], u8, u4, u4, i8, i8)")

@@ -1,6 +1,7 @@
 """Every fault of a snapshot, with its exact file, row, column, value and reason."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def listed(result: CheckResult) -> list[Fault]:
 
 
 SYNTAX = "not a decimal amount: digits 0-9 and at most one point between them, nothing else"
+OVERFLOW = (
+    "too large: the largest amount that fits is 377789318629571.61709567 (2^75 - 1 minor units)"
+)
 NEGATIVE = "negative: an amount is 0 or more, without a sign"
 AMOUNTS: list[tuple[bytes, object, str]] = [
     (b"-1", "-1", NEGATIVE),
@@ -74,8 +78,7 @@ AMOUNTS: list[tuple[bytes, object, str]] = [
     (
         b"377789318629571.61709568",
         "377789318629571.61709568",
-        "too large: the largest amount that fits is 377789318629571.61709567 "
-        "(2^75 - 1 minor units)",
+        OVERFLOW,
     ),
 ]
 
@@ -342,16 +345,11 @@ def test_parquet_rows(checked: Callable[..., CheckResult]) -> None:
 
 
 def test_parquet_decimals_and_integers(checked: Callable[..., CheckResult]) -> None:
-    from decimal import Decimal
-
     scaled = pa.array(
         [Decimal("-0.5"), Decimal("0.000000001"), None, Decimal(10) ** 19],
         pa.decimal128(38, 18),
     )
     result = checked(parquet(["a", "b", "c", "d"], ["BTC"] * 4, scaled))
-    overflow = (
-        "too large: the largest amount that fits is 377789318629571.61709567 (2^75 - 1 minor units)"
-    )
     assert listed(result) == [
         (1, "equity", "-0.5", NEGATIVE),
         (
@@ -361,12 +359,12 @@ def test_parquet_decimals_and_integers(checked: Callable[..., CheckResult]) -> N
             "9 digits after the point, but the asset has 8 decimals; amounts are never rounded",
         ),
         (3, "equity", "", "the amount is empty"),
-        (4, "equity", "10000000000000000000", overflow),
+        (4, "equity", "10000000000000000000", OVERFLOW),
     ]
     result = checked(parquet(["a", "b"], ["BTC"] * 2, pa.array([-1, 2**62], pa.int64())))
     assert listed(result) == [
         (1, "equity", "-1", NEGATIVE),
-        (2, "equity", str(2**62), overflow),
+        (2, "equity", str(2**62), OVERFLOW),
     ]
 
 

@@ -110,7 +110,7 @@ def test_csv_equals_plain_python(
 
 
 @SETTINGS
-@given(ACCOUNTS, st.integers(64, 200), st.integers(1, 7))
+@given(ACCOUNTS, st.integers(128, 300), st.integers(1, 7))
 def test_borders_of_blocks_slices_and_batches_do_not_matter(
     tmp_path: Path, accounts: Accounts, block_bytes: int, rows: int
 ) -> None:

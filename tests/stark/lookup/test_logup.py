@@ -81,21 +81,22 @@ def test_no_messages_no_columns() -> None:
     assert (written.bus_argument.width, written.bus_argument.constraints) == (0, ())
 
 
-class Leaves:
-    """Main cells 2, 3, 4, ...; the given challenges."""
+CHALLENGES: dict[Challenge, Element] = {
+    Challenge.ALPHA: (5, 1, 0, 0, 9),
+    Challenge.BETA: (0, 1, 4, 0, 0),
+    Challenge.GAMMA: (3, 0, 0, 2, 0),
+}
 
-    challenges = {
-        Challenge.ALPHA: (5, 1, 0, 0, 9),
-        Challenge.BETA: (0, 1, 4, 0, 0),
-        Challenge.GAMMA: (3, 0, 0, 2, 0),
-    }
+
+class Leaves:
+    """Main cells 2, 3, 4, ... and the challenges above."""
 
     def leaf(self, node: Node) -> Element:
         op, *rest = node
         if op == Op.CELL:
             return extension.from_base(2 + rest[1])
         if op == Op.CHALLENGE:
-            return extension.power(self.challenges[Challenge(rest[0])], rest[1])
+            return extension.power(CHALLENGES[Challenge(rest[0])], rest[1])
         return extension.from_base(rest[0])
 
     add = staticmethod(extension.add)
@@ -121,7 +122,7 @@ def test_a_fraction(received: bool) -> None:
     group = written.bus_argument.groups[2]
     roots = [group.numerator.index, group.denominator.index]
     numerator, denominator = read(written.symbolic.graph, roots, Leaves())
-    alpha, beta, gamma = Leaves.challenges.values()
+    alpha, beta, gamma = CHALLENGES.values()
     gamma_squared = extension.multiply(gamma, gamma)
     count = extension.total(
         [extension.from_base(4), extension.scale(gamma, 5), extension.scale(gamma_squared, 7)]

@@ -1,0 +1,266 @@
+"""What is said of a proof file: in words for people, as JSON values for programs.
+
+Standard library alone: the verifier prints with it. Whatever comes from a foreign file goes through
+:func:`printable` before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING, Any
+
+from air.context import Statement, digest_to_hex, short_digest
+from air.registry import format_amount
+from stark.errors import InputError, Rejected, StarkError
+
+if TYPE_CHECKING:
+    from air.inclusion.check import CustomerReport
+    from air.verification import Acceptance, Check
+    from stark.soundness.estimate import Report
+
+NOT_ZERO_KNOWLEDGE = (
+    "NOT ZERO-KNOWLEDGE: this proof may reveal information about accounts; do not publish it"
+)
+
+POSEIDON_COLLISION_BITS = 124
+"""Half of the 8 * log2(p) = 247.9 bits of a digest of eight field elements, to the nearest bit:
+the birthday bound. No better attack on the permutation is known."""
+
+ASSUMPTIONS = (
+    "soundness is proven below the Johnson bound, in the random-oracle model with SHA-256",
+    f"collision resistance of Poseidon in the account tree: {POSEIDON_COLLISION_BITS} bits",
+)
+
+NOT_PROVEN = (
+    "that the exchange has reserves: compare these totals with assets it proves to control",
+    "that there are no other debts: loans, fiat, anything that was never an account here",
+    "that every account is in: one left out is found only if its owner checks. If a fraction f of"
+    " the accounts is left out, n random checks find one with chance 1 - (1 - f)^n"
+    " (f = 1 %: n = 100 find one with 63 %, n = 500 with 99 %)",
+)
+
+
+def printable(text: str) -> str:
+    """The text on one line: control, invisible and reordering characters escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def table_lines(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and exact decimal amounts, indented, with the points of the amounts in one column."""
+    names = max((len(name) for name, _ in rows), default=0)
+    parts = [(name, *amount.partition(".")) for name, amount in rows]
+    wholes = max((len(whole) for _, whole, _, _ in parts), default=0)
+    return [f"  {name:<{names}}  {whole:>{wholes}}{dot}{end}" for name, whole, dot, end in parts]
+
+
+def total_lines(statement: Statement) -> list[str]:
+    """Every asset with its total in asset units, exact."""
+    pairs = zip(statement.context.registry, statement.totals, strict=True)
+    return table_lines([(a.symbol, format_amount(total, a.decimals)) for a, total in pairs])
+
+
+def check_line(check: Check) -> str:
+    """One passed check."""
+    return printable(f"passed  {check.name:<13} {check.detail}")
+
+
+def acceptance_lines(acceptance: Acceptance) -> list[str]:
+    """What an accepted proof file says, how sure it is, and what it does not say."""
+    statement = acceptance.statement
+    context = statement.context
+    digest = statement.digest()
+    previous = "none" if context.previous is None else context.previous.hex()
+    slots = statement.batches * context.shape.slots
+    return [
+        "",
+        f"ACCEPTED: what {context.exchange} owed at {context.time} (epoch {context.epoch}, "
+        f"{context.kind})",
+        "",
+        *total_lines(statement),
+        "",
+        f"statement digest    {digest.hex()}",
+        f"  short, for the eye {short_digest(digest)}",
+        f"previous statement  {previous}",
+        f"account tree root   {digest_to_hex(statement.root)}",
+        f"capacity            {slots} slots in {statement.batches} "
+        f"batch{'es' if statement.batches > 1 else ''}; the number of accounts is not shown",
+        f"verification key    {acceptance.key.digest.hex()} ({acceptance.profile})",
+        "",
+        *security_lines(acceptance.security),
+        "",
+        "Not proven:",
+        *(f"  - {line}" for line in NOT_PROVEN),
+        "",
+        *banner(NOT_ZERO_KNOWLEDGE),
+    ]
+
+
+def security_lines(security: Report) -> list[str]:
+    """Bits of every round on one line, and what they assume."""
+    rounds = ", ".join(f"{entry.name} {_cut(entry.bits)}" for entry in security.rounds)
+    return [
+        f"Security: at least {_cut(security.minimum)} bits in every round "
+        f"(weakest: {security.weakest.name}), {_cut(security.union)} for all of them together",
+        f"  rounds: {rounds}",
+        "  assumed:",
+        *(f"  - {line}" for line in ASSUMPTIONS),
+    ]
+
+
+def _cut(bits: Decimal) -> str:
+    """Two digits after the point, cut: 127.999 is not 128."""
+    return str(bits.quantize(Decimal("0.01"), rounding=ROUND_FLOOR))
+
+
+def banner(text: str) -> list[str]:
+    """The text between two rules, so that nobody overlooks it."""
+    rule = "!" * len(text)
+    return [rule, text, rule]
+
+
+def customer_lines(customer: CustomerReport) -> list[str]:
+    """What a customer's check established."""
+    lines = [
+        "",
+        f"INCLUDED: account {printable(customer.account_id)} at {customer.time}",
+        "",
+        *table_lines([(balance.symbol, balance.amount) for balance in customer.balances]),
+        "",
+        f"These balances are part of the totals of {customer.exchange}, "
+        f"statement {customer.short_digest}.",
+    ]
+    if customer.note is not None:
+        lines.append(f"Note: {customer.note}.")
+    return lines
+
+
+def statement_json(statement: Statement) -> dict[str, Any]:
+    """The statement; amounts as decimal strings, in minor units and in asset units."""
+    context = statement.context
+    digest = statement.digest()
+    return {
+        "statement_digest": digest.hex(),
+        "statement_digest_short": short_digest(digest),
+        "exchange": context.exchange,
+        "time": context.time,
+        "epoch": str(context.epoch),
+        "kind": context.kind,
+        "previous": None if context.previous is None else context.previous.hex(),
+        "root": digest_to_hex(statement.root),
+        "depth": context.depth,
+        "batches": statement.batches,
+        "slots": statement.batches * context.shape.slots,
+        "totals": totals_json(context.registry, statement.totals),
+    }
+
+
+def totals_json(registry: Iterable[Any], totals: Iterable[int]) -> list[dict[str, Any]]:
+    """One object per asset of the registry."""
+    return [
+        {
+            "asset": asset.symbol,
+            "decimals": asset.decimals,
+            "minor_units": str(total),
+            "amount": format_amount(total, asset.decimals),
+        }
+        for asset, total in zip(registry, totals, strict=True)
+    ]
+
+
+def acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
+    """An accepted proof file."""
+    return {
+        **statement_json(acceptance.statement),
+        "profile": acceptance.profile,
+        "key_digest": acceptance.key.digest.hex(),
+        "checks": checks_json(acceptance.checks),
+        "security": security_json(acceptance.security),
+        "zero_knowledge": False,
+        "warnings": [NOT_ZERO_KNOWLEDGE],
+        "not_proven": list(NOT_PROVEN),
+    }
+
+
+def checks_json(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """Checks in the order in which they passed."""
+    return [{"name": check.name, "detail": check.detail} for check in checks]
+
+
+def security_json(security: Report) -> dict[str, Any]:
+    """Bits as decimal strings, rounded down; grinding as a number."""
+    return {
+        "minimum_bits": str(security.minimum),
+        "weakest_round": security.weakest.name,
+        "union_bits": str(security.union),
+        "queries": security.parameters.queries,
+        "regime": security.regime.name,
+        "rounds": [
+            {"name": entry.name, "bits": str(entry.bits), "grinding": entry.grinding}
+            for entry in security.rounds
+        ],
+        "assumptions": list(ASSUMPTIONS),
+    }
+
+
+def customer_json(customer: CustomerReport) -> dict[str, Any]:
+    """An accepted customer's file; the id is quoted and escaped to ASCII."""
+    return {
+        "account_id": customer.account_id,
+        "slot": str(customer.slot),
+        "balances": [
+            {"asset": row.symbol, "minor_units": str(row.equity), "amount": row.amount}
+            for row in customer.balances
+        ],
+        "exchange": customer.exchange,
+        "time": customer.time,
+        "statement_digest": customer.statement_digest,
+        "note": customer.note,
+    }
+
+
+def error_json(error: StarkError | OSError) -> dict[str, Any]:
+    """Why a command failed; ``kind`` is rejected, input, usage or file."""
+    message = error_text(error)
+    if isinstance(error, Rejected):
+        return {
+            "kind": "rejected",
+            "code": str(error.code),
+            "check": error.check,
+            "expected": str(error.expected),
+            "got": str(error.got),
+            "message": message,
+        }
+    if isinstance(error, InputError):
+        return {"kind": "input", **fault_json(error), "message": message}
+    return {"kind": "file" if isinstance(error, OSError) else "usage", "message": message}
+
+
+def fault_json(fault: InputError) -> dict[str, Any]:
+    """A fault of an input; ``value`` is text, ``null`` if there is none."""
+    value = fault.value
+    return {
+        "file": fault.file,
+        "row": fault.row,
+        "column": fault.column,
+        "value": value if value is None or isinstance(value, str) else ascii(value),
+        "reason": fault.reason,
+    }
+
+
+def error_text(error: StarkError | OSError) -> str:
+    """The error on one line, without the name of a Python class."""
+    if isinstance(error, OSError):
+        name = "" if error.filename is None else f"{error.filename}: "
+        return printable(f"{name}{error.strerror or error}")
+    return printable(str(error))
+
+
+def success(command: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a command that did what it was asked."""
+    return {"command": command, "ok": True, **fields}
+
+
+def failure(command: str, error: StarkError | OSError, **fields: Any) -> dict[str, Any]:
+    """The JSON object of a command that did not."""
+    return {"command": command, "ok": False, "error": error_json(error), **fields}
