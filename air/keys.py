@@ -8,7 +8,6 @@ quickly, the root of the preprocessed columns, stands in ``keys.json`` beside th
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -17,7 +16,6 @@ from air.tables.batch import batch_system
 from stark.errors import Code, Rejected, UsageError
 from stark.soundness import PROFILES
 from stark.soundness.parameters import ProtocolParameters
-from stark.soundness.search import find_parameters
 from stark.verifier.figures import system_figures
 from stark.verifier.key import VerificationKey
 
@@ -54,9 +52,7 @@ def profile_parameters(profile: str, shape: Shape) -> ProtocolParameters:
     """
     if profile not in PROFILES:
         raise Rejected(Code.POLICY, "profile", " or ".join(sorted(PROFILES)), profile)
-    definition = PROFILES[profile]
-    role = replace(definition.roles["published"], zk=False, log_slack=0)
-    return find_parameters(system_figures(batch_system(shape)), definition.target_bits, role)
+    return PROFILES[profile].find(system_figures(batch_system(shape)), zk=False)
 
 
 @cache

@@ -29,15 +29,17 @@ the birthday bound. No better attack on the permutation is known."""
 
 ASSUMPTIONS = (
     "soundness is proven below the Johnson bound, in the random-oracle model with SHA-256",
-    f"collision resistance of Poseidon in the account tree: {POSEIDON_COLLISION_BITS} bits",
+    f"collision resistance of Poseidon in the account tree: about {POSEIDON_COLLISION_BITS} bits",
 )
 
 NOT_PROVEN = (
     "that the exchange has reserves: compare these totals with assets it proves to control",
     "that there are no other debts: loans, fiat, anything that was never an account here",
-    "that every account is in: one left out is found only if its owner checks. If a fraction f of"
-    " the accounts is left out, n random checks find one with chance 1 - (1 - f)^n"
-    " (f = 1 %: n = 100 find one with 63 %, n = 500 with 99 %)",
+    (
+        "that every account is in: one left out is found only if its owner checks. If a fraction f"
+        " of the accounts is left out, n random checks find one with chance 1 - (1 - f)^n"
+        " (f = 1 %: n = 100 find one with 63 %, n = 500 with 99 %)"
+    ),
 )
 
 
@@ -74,8 +76,10 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
     slots = statement.batches * context.shape.slots
     return [
         "",
-        f"ACCEPTED: what {context.exchange} owed at {context.time} (epoch {context.epoch}, "
-        f"{context.kind})",
+        (
+            f"ACCEPTED: what {context.exchange} owed at {context.time} (epoch {context.epoch}, "
+            f"{context.kind})"
+        ),
         "",
         *total_lines(statement),
         "",
@@ -83,8 +87,10 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
         f"  short, for the eye {short_digest(digest)}",
         f"previous statement  {previous}",
         f"account tree root   {digest_to_hex(statement.root)}",
-        f"capacity            {slots} slots in {statement.batches} "
-        f"batch{'es' if statement.batches > 1 else ''}; the number of accounts is not shown",
+        (
+            f"capacity            {slots} slots in {statement.batches} "
+            f"batch{'es' if statement.batches > 1 else ''}; the number of accounts is not stated"
+        ),
         f"verification key    {acceptance.key.digest.hex()} ({acceptance.profile})",
         "",
         *security_lines(acceptance.security),
@@ -98,17 +104,19 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
 
 def security_lines(security: Report) -> list[str]:
     """Bits of every round on one line, and what they assume."""
-    rounds = ", ".join(f"{entry.name} {_cut(entry.bits)}" for entry in security.rounds)
+    rounds = ", ".join(f"{entry.name} {cut_bits(entry.bits)}" for entry in security.rounds)
     return [
-        f"Security: at least {_cut(security.minimum)} bits in every round "
-        f"(weakest: {security.weakest.name}), {_cut(security.union)} for all of them together",
+        (
+            f"Security: at least {cut_bits(security.minimum)} bits in every round "
+            f"(weakest: {security.weakest.name}), {cut_bits(security.union)} for all of them together"
+        ),
         f"  rounds: {rounds}",
         "  assumed:",
         *(f"  - {line}" for line in ASSUMPTIONS),
     ]
 
 
-def _cut(bits: Decimal) -> str:
+def cut_bits(bits: Decimal) -> str:
     """Two digits after the point, cut: 127.999 is not 128."""
     return str(bits.quantize(Decimal("0.01"), rounding=ROUND_FLOOR))
 
@@ -127,8 +135,10 @@ def customer_lines(customer: CustomerReport) -> list[str]:
         "",
         *table_lines([(balance.symbol, balance.amount) for balance in customer.balances]),
         "",
-        f"These balances are part of the totals of {customer.exchange}, "
-        f"statement {customer.short_digest}.",
+        (
+            f"These balances are part of the totals of {customer.exchange}, "
+            f"statement {customer.short_digest}."
+        ),
     ]
     if customer.note is not None:
         lines.append(f"Note: {customer.note}.")

@@ -1,8 +1,8 @@
 """Vectors of elements of the quintic extension F = F_p[x]/(x^5 + x^2 - 1), on all cores.
 
 A vector of n elements is a uint32 array (5, n), C-contiguous, Montgomery form: row q holds the
-coefficients of x^q. Lengths are arbitrary; multiples of 16 are not copied. Scalars are canonical
-integers and tuples, as in ``stark.field.extension``.
+coefficients of x^q. Words are in [0, p), which is not checked; lengths are arbitrary, and multiples
+of 16 are not copied. Scalars are canonical integers and tuples, as in ``stark.field.extension``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from stark.field.koalabear import P
 from stark.field.vector_ir import I32, I64, P_INVERSE, VECTOR, WIDE
 from stark.jit import device
 
-
 # ---- emitters: an element is a list of five LLVM values, all <16 x i32> or all i32
 
 
@@ -313,7 +312,8 @@ def field_inverse(x):  # type: ignore[no-untyped-def]
 def ext_inverse(a, frobenius):  # type: ignore[no-untyped-def]
     """(1/a, norm of a), through c = a^(p + p^2 + p^3 + p^4) = norm(a) / a; (0, 0) for a = 0.
 
-    ``frobenius`` is the images of 1, x ... x^4 under a -> a^p, then under a -> a^(p^2). (Itoh and Tsujii, Inf. Comput. 78, 1988.)
+    ``frobenius`` holds the images of 1, x, ..., x^4 under a -> a^p, then those under a -> a^(p^2).
+    (Itoh and Tsujii, Inf. Comput. 78, 1988.)
     """
     pair = ext_mul(a, ext_linear_map(a, frobenius, 0))  # a^(1 + p)
     four = ext_mul(pair, ext_linear_map(pair, frobenius, 25))  # a^(1 + p + p^2 + p^3)
@@ -324,7 +324,7 @@ def ext_inverse(a, frobenius):  # type: ignore[no-untyped-def]
 
 @device
 def has_zero_lane(x):  # type: ignore[no-untyped-def]
+    found = False
     for k in range(16):
-        if simd.lane(x, k) == 0:
-            return True
-    return False
+        found = found or simd.lane(x, k) == 0
+    return found

@@ -227,9 +227,7 @@ def inverse_differences(points: Vector, z: Element) -> Vector:
     return scaled_inverse_differences(points, z, ext.ONE)
 
 
-def accumulate_quotient(
-    out: Vector, numerators: Vector, value: Element, inverses: Vector
-) -> None:
+def accumulate_quotient(out: Vector, numerators: Vector, value: Element, inverses: Vector) -> None:
     """out += (numerators - value) * inverses, in place.
 
     Parameters

@@ -110,6 +110,7 @@ def fold(codeword: Vector, log_arity: int, beta: Element, log_blowup: int) -> ND
         raise ValueError(f"codeword has {cosets} cosets, expected 2^{log_blowup}")
     if not 1 <= log_arity <= MAX_LOG_ARITY or length >> log_arity == 0:
         raise ValueError(f"cannot fold {length} rows by 2^{log_arity}")
+    montgomery_words(beta)
     arity, rows = 1 << log_arity, length >> log_arity
     # Incomplete vectors: spread the rows of each of the k parts to 16.
     padded_rows = max(rows, LANES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING
 from types import MappingProxyType
 from typing import Final
@@ -71,12 +71,20 @@ class Profile:
     target_bits: int
     roles: Mapping[str, Role]
 
-    def find(self, figures: SystemFigures, role: str = "published") -> ProtocolParameters:
-        """Parameters of this profile for a system; errors as :func:`find_parameters`."""
+    def find(
+        self, figures: SystemFigures, role: str = "published", *, zk: bool = True
+    ) -> ProtocolParameters:
+        """Parameters of this profile for a system; errors as :func:`find_parameters`.
+
+        ``zk=False`` leaves out the masks and their slack, for proofs that hide nothing.
+        """
         if role not in self.roles:
             known = ", ".join(self.roles)
             raise UsageError(f"profile {self.name} has no role {role!r}; it has {known}")
-        return find_parameters(figures, self.target_bits, self.roles[role])
+        chosen = self.roles[role]
+        if not zk:
+            chosen = replace(chosen, zk=False, log_slack=0)
+        return find_parameters(figures, self.target_bits, chosen)
 
 
 # What people see: SHA-256, because it is in every standard library; below the Johnson bound,

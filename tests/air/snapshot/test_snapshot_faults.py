@@ -116,6 +116,19 @@ ROWS: list[tuple[bytes, list[Fault]]] = [
     (b"u\xff,BTC,1\n", [(2, "account_id", b"u\xff", "the account id is not UTF-8 (byte 1)")]),
     (b"u\x00,BTC,1\n", [(2, "account_id", "u\x00", "the account id contains NUL")]),
     (b'"u\r",BTC,1\n', [(2, "account_id", "u\r", "the account id contains a line break")]),
+    (b'u-1,BTC,"1\r"\n', [(2, "equity", "1\r", SYNTAX)]),
+    (
+        b'"u,BTC",1\n',
+        [(2, None, '"u,BTC",1', "2 values, must be 3: account_id,asset,equity")],
+    ),
+    (
+        b",BTC,1\nu-1,BTC,1\n,BTC,1\n",
+        [(row, "account_id", "", "the account id is empty") for row in (2, 4)],
+    ),
+    (
+        b"u-1,XYZ,1\nu-1,UVW,1\n",
+        [(2, "asset", "XYZ", UNKNOWN), (3, "asset", "UVW", UNKNOWN)],
+    ),
     (b"u\r1,BTC,1\n", [(2, None, "u\r1,BTC,1", "a carriage return stands inside the line")]),
     (
         b"u-1,BTC\n",
@@ -283,6 +296,10 @@ def test_limit_lists_the_first_and_counts_all(checked: Callable[..., CheckResult
         (5, "equity"),
     ]
     assert result.fault_count == 4
+    rows = b"a,BTC,1\na,BTC,1\nb,BTC,1\na,USDT,1\n"
+    result = checked(HEADER + rows, limit=1)
+    assert [(fault.row, fault.column) for fault in result.faults] == [(3, "asset")]
+    assert result.fault_count == 2
 
 
 def test_a_file_sorted_by_asset_is_counted_without_listing_it(

@@ -150,6 +150,13 @@ def test_forms_of_the_same_snapshot(tmp_path: Path, content: bytes) -> None:
     require_equal(load(path), {"u-1": [(0, 50_000_000), (1, 12_500_000)], "u-2": [(2, 7)]})
 
 
+def test_quotes_inside_a_value_are_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    write_manifest(default_manifest_path(path), MANIFEST)
+    path.write_bytes(b'account_id,asset,equity\nu"1",BTC,1\n"u""2",BTC,1\n')
+    require_equal(load(path), {'u"1"': [(0, 10**8)], 'u"2': [(0, 10**8)]})
+
+
 def test_unusual_ids_are_taken_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     write_manifest(default_manifest_path(path), MANIFEST)

@@ -1,0 +1,118 @@
+"""How every command ends: exit codes, plain words on standard error, JSON on standard output."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from air.report import error_text, failure, success
+from air.verify import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_REJECTED,
+    EXIT_UNREADABLE,
+    EXIT_USAGE,
+    drop_output,
+    dump,
+    rejection_exit,
+)
+from stark.errors import InputError, Rejected, UsageError
+
+Parameters = ParamSpec("Parameters")
+
+PATH = click.Path(path_type=Path)
+"""Existence is not click's to check: a file that cannot be opened is exit code 3, not 2."""
+
+
+def command_errors(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
+    """Turn what a command returns or raises into an exit code; it must take ``as_json``.
+
+    The three typed errors and ``OSError`` become one line; nothing else is caught, since anything
+    else is a defect, whose traceback is wanted.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        context = click.get_current_context()
+        try:
+            code = function(*args, **kwargs)
+        except KeyboardInterrupt:
+            say("interrupted")
+            code = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            drop_output()
+            code = EXIT_UNREADABLE
+        except (Rejected, InputError, UsageError, OSError) as error:
+            code = exit_code(error)
+            if kwargs.get("as_json"):
+                click.echo(dump(failure(_name(context), error)))
+            else:
+                say(f"{_label(error)}: {error_text(error)}")
+        context.exit(code)
+
+    return wrapped
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    return option(function)
+
+
+def exit_code(error: Rejected | InputError | UsageError | OSError) -> int:
+    """1 for what is wrong with the data, 2 for the request, 3 for a file that does not open."""
+    if isinstance(error, Rejected):
+        return rejection_exit(error)
+    if isinstance(error, InputError):
+        return EXIT_REJECTED
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_UNREADABLE
+
+
+def finish(as_json: bool, fields: Mapping[str, Any], lines: list[str]) -> int:
+    """Report success either way."""
+    if as_json:
+        click.echo(dump(success(_name(click.get_current_context()), fields)))
+    else:
+        for line in lines:
+            click.echo(line)
+    return EXIT_OK
+
+
+def say(line: str) -> None:
+    """One line to standard error."""
+    click.echo(line, err=True)
+
+
+def require_readable(path: Path) -> None:
+    """Raise ``OSError`` unless the file can be opened."""
+    with path.open("rb"):
+        pass
+
+
+def size_text(size: int) -> str:
+    """Bytes as people read them: 1,234 bytes, 56.7 kB, 8.90 MB."""
+    if size < 10_000:
+        return f"{size:,} bytes"
+    return f"{size / 1e3:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.2f} MB"
+
+
+def _name(context: click.Context) -> str:
+    """The command without the program's name, for example ``inclusion verify``."""
+    names = []
+    current: click.Context | None = context
+    while current is not None and current.parent is not None:
+        names.append(current.info_name or "")
+        current = current.parent
+    return " ".join(reversed(names))
+
+
+def _label(error: Exception) -> str:
+    if isinstance(error, Rejected):
+        return "REJECTED"
+    if isinstance(error, InputError):
+        return "bad data"
+    return "usage" if isinstance(error, UsageError) else "cannot open"

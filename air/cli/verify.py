@@ -1,0 +1,30 @@
+"""``verify``: what ``python -m air.verify`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from air.cli.outcome import PATH, command_errors, json_option, say
+from air.keys import DEFAULT_PROFILE
+from air.verify import run
+
+
+@click.command()
+@click.argument("proof", type=PATH)
+@click.option("--expect", metavar="DIGEST", help="Statement digest that was published elsewhere.")
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    help=f"Acceptable security profile; may be repeated.  [default: {DEFAULT_PROFILE}]",
+)
+@json_option
+@command_errors
+def verify(proof: Path, expect: str | None, profiles: tuple[str, ...], as_json: bool) -> int:
+    """Check a PROOF file: a line per check, the totals, what is assumed and what is not proven.
+
+    The same as `python -m air.verify PROOF`, which needs nothing but Python.
+    """
+    return run(proof, expect, profiles, as_json, click.echo, say)
