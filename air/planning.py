@@ -89,9 +89,7 @@ def make_plan(
     return min(plans, key=lambda plan: (plan.batches, plan.cells))
 
 
-def _batch_counts(
-    shape: Shape, rows_per_account: NDArray[np.int64], at_least: int
-) -> list[int]:
+def _batch_counts(shape: Shape, rows_per_account: NDArray[np.int64], at_least: int) -> list[int]:
     """The smallest number of batches of ``shape`` that hold all rows; none if none does."""
     accounts, holdings = len(rows_per_account), int(rows_per_account.sum())
     # Beyond its first row, which every slot has, a slot takes this many rows:

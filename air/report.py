@@ -107,8 +107,8 @@ def security_lines(security: Report) -> list[str]:
     rounds = ", ".join(f"{entry.name} {cut_bits(entry.bits)}" for entry in security.rounds)
     return [
         (
-            f"Security: at least {cut_bits(security.minimum)} bits in every round "
-            f"(weakest: {security.weakest.name}), {cut_bits(security.union)} for all of them together"
+            f"Security: at least {cut_bits(security.minimum)} bits in every round (weakest: "
+            f"{security.weakest.name}), {cut_bits(security.union)} for all of them together"
         ),
         f"  rounds: {rounds}",
         "  assumed:",

@@ -60,14 +60,6 @@ def parse_digest(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def require_profiles(profiles: Collection[str]) -> tuple[str, ...]:
-    """The profiles, the default one if there are none; ``UsageError`` for an unknown one."""
-    for profile in profiles:
-        if profile not in PROFILES:
-            raise UsageError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
-    return tuple(profiles) or (DEFAULT_PROFILE,)
-
-
 def rejection_exit(error: Rejected, data: bytes | None = None) -> int:
     """1, or 3 if the file is of a version that is not known here or, given, no proof file."""
     foreign = data is not None and data[: len(MAGIC)] != MAGIC
@@ -96,7 +88,7 @@ def run(
     expect
         Statement digest that it must have, in hexadecimal.
     profiles
-        Acceptable security profiles; the default one if empty.
+        Acceptable security profiles.
     as_json
         One JSON object to ``out`` instead of text.
     """
@@ -110,9 +102,8 @@ def run(
     data: bytes | None = None
     try:
         digest = None if expect is None else parse_digest(expect)
-        accepted = require_profiles(profiles)
         data = read_limited(path)
-        acceptance = verify_publication(data, digest, accepted, passed)
+        acceptance = verify_publication(data, digest, profiles, passed)
     except (Rejected, UsageError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -171,10 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     tolerate_terminal()
+    profiles = options.profile or [DEFAULT_PROFILE]
     try:
-        return run(
-            options.proof, options.expect, options.profile, options.json, _to_stdout, _to_stderr
-        )
+        return run(options.proof, options.expect, profiles, options.json, _to_stdout, _to_stderr)
     except KeyboardInterrupt:
         _to_stderr("interrupted")
         return EXIT_INTERRUPTED

@@ -122,9 +122,9 @@ def prepare_batch(
     """
     totals, totals_out = _totals_rows(shape, accounts, totals_in)
     rows = _chain_rows(shape, accounts, totals_in, totals_out)
-    starts = np.zeros(shape.rows, np.uint8)
-    starts[accounts.offsets[:-1]] = 1
-    starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = 1
+    starts = np.zeros(shape.rows, np.bool_)
+    starts[accounts.offsets[:-1]] = True
+    starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = True
     values = np.concatenate([accounts.commitments, np.array([blind_in, blind_out], np.uint32)])
     inputs = chain(to_montgomery(rows.blocks), starts, to_montgomery(values))
     ends = accounts.offsets[1:] - 1
@@ -261,8 +261,10 @@ def _tree_matrix(shape: Shape, nodes: Words) -> Words:
 
 
 def _range_matrix(rows: _ChainRows, totals: NDArray[np.int64]) -> Words:
-    """Every value with the number of its look-ups. A value outside the range, which only a dishonest
-    prover looks up, has no row that could count it."""
+    """Every value with the number of its look-ups.
+
+    A value outside the range, which only a dishonest prover looks up, has no row to count it.
+    """
     differences = np.roll(rows.asset, -1) - rows.asset - 1
     inside = (rows.real == 1) & (rows.last == 0)
     looked_up = np.concatenate(

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from air.cli.frauds import prove_negative_balance, with_other_balance, with_smaller_total
-from air.cli.outcome import PATH, command_errors, json_option, size_text
+from air.cli.outcome import PATH, command_errors, json_option, profile_option, size_text
 from air.cli.progress import progress_bar
 from air.cli.prove import require_free
 from air.context import short_digest
 from air.inclusion.check import check_inclusion
-from air.keys import DEFAULT_PROFILE
 from air.registry import format_amount
 from air.report import NOT_ZERO_KNOWLEDGE, banner, cut_bits, error_json, error_text
 from air.verification import verify_publication
-from air.verify import EXIT_OK, EXIT_REJECTED, dump, require_profiles
+from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import Code, Rejected
 
 if TYPE_CHECKING:
@@ -77,11 +76,11 @@ class _Story:
         self.end("ACCEPTED, which must not happen.", False)
 
 
-@click.command()
+@click.command(short_help="Prove, verify and check a small exchange; then try to cheat.")
 @click.option("--dir", "folder", type=PATH, help="Keep all files here; a new or empty folder.")
 @click.option("--accounts", type=click.IntRange(min=8), default=4096, show_default=True)
 @click.option("--assets", type=click.IntRange(1, 1 << 14), default=200, show_default=True)
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Security profile.")
+@profile_option
 @json_option
 @command_errors
 def demo(folder: Path | None, accounts: int, assets: int, profile: str, as_json: bool) -> int:
@@ -89,7 +88,6 @@ def demo(folder: Path | None, accounts: int, assets: int, profile: str, as_json:
 
     Exit code 0 only if every step did what it should.
     """
-    require_profiles([profile])
     place: AbstractContextManager[str]
     if folder is None:
         place = tempfile.TemporaryDirectory(prefix="liabilities-demo-")
@@ -187,8 +185,8 @@ def _verify(story: _Story, snapshot: Snapshot, proof: bytes) -> None:
     parameters, security = acceptance.key.parameters, acceptance.security
     words = "are" if right else "ARE NOT"
     story.end(
-        f"Accepted: {parameters.queries} queries, {cut_bits(security.minimum)} bits or more in every "
-        f"round; the totals {words} those of the snapshot.",
+        f"Accepted: {parameters.queries} queries, {cut_bits(security.minimum)} bits or more in "
+        f"every round; the totals {words} those of the snapshot.",
         right,
         queries=parameters.queries,
         minimum_bits=str(security.minimum),

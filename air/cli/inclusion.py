@@ -6,11 +6,18 @@ from pathlib import Path
 
 import click
 
-from air.cli.outcome import PATH, command_errors, finish, json_option, require_readable, size_text
+from air.cli.outcome import (
+    PATH,
+    command_errors,
+    finish,
+    json_option,
+    policy_option,
+    require_readable,
+    size_text,
+)
 from air.cli.progress import progress_bar
 from air.inclusion.check import check_inclusion
 from air.inclusion.customer import MAX_BYTES
-from air.keys import DEFAULT_PROFILE
 from air.report import (
     ASSUMPTIONS,
     NOT_PROVEN,
@@ -22,13 +29,13 @@ from air.report import (
     failure,
 )
 from air.verification import Check
-from air.verify import dump, parse_digest, read_limited, rejection_exit, require_profiles
+from air.verify import dump, parse_digest, read_limited, rejection_exit
 from stark.errors import Rejected, UsageError
 
 STORE_FILE = "inclusion.sqlite"
 
 
-@click.group()
+@click.group(short_help="Customers' files: exported and checked.")
 def inclusion() -> None:
     """Customers' files: what each customer needs to find their account in the totals."""
 
@@ -67,12 +74,7 @@ def export(directory: Path, account: str | None, everyone: bool, out: Path, as_j
 @click.option("--proof", type=PATH, required=True, help="The exchange's proof file.")
 @click.option("--account", metavar="ID", help="The account that it must be: yours.")
 @click.option("--expect", metavar="DIGEST", help="Statement digest that was published elsewhere.")
-@click.option(
-    "--profile",
-    "profiles",
-    multiple=True,
-    help=f"Acceptable security profile; may be repeated.  [default: {DEFAULT_PROFILE}]",
-)
+@policy_option
 @json_option
 @command_errors
 def verify(
@@ -85,7 +87,6 @@ def verify(
 ) -> int:
     """Check that a customer's FILE is part of the totals of a proof file, and that proof itself."""
     digest = None if expect is None else parse_digest(expect)
-    accepted = require_profiles(profiles)
     customer_data = read_limited(file, MAX_BYTES)
     proof_data = read_limited(proof)
     checks: list[Check] = []
@@ -96,7 +97,7 @@ def verify(
             click.echo(check_line(check))
 
     try:
-        result = check_inclusion(customer_data, proof_data, account, accepted, digest, passed)
+        result = check_inclusion(customer_data, proof_data, account, profiles, digest, passed)
     except Rejected as error:
         if as_json:
             click.echo(dump(failure("inclusion verify", error, checks=checks_json(checks))))

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import click
 
-from air.cli.outcome import command_errors, finish, json_option
+from air.cli.outcome import command_errors, finish, json_option, profile_option
 from air.cli.progress import progress_bar
-from air.keys import DEFAULT_PROFILE, pinned_roots, shipped_shapes, verification_key
-from air.verify import require_profiles
+from air.keys import pinned_roots, shipped_shapes, verification_key
 from stark.errors import Code, Rejected
 
 
-@click.group()
+@click.group(short_help="The pinned verification keys.")
 def keys() -> None:
     """The verification keys that this version pins."""
 
 
 @keys.command("show")
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Security profile.")
+@profile_option
 @click.option("--digests", is_flag=True, help="Key digests as well, which takes seconds.")
 @json_option
 @command_errors
 def show(profile: str, digests: bool, as_json: bool) -> int:
     """List the shapes of batches with the roots of their fixed columns."""
-    require_profiles([profile])
     roots = pinned_roots()
     rows = []
     for shape in shipped_shapes():

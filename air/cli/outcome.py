@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import click
 
+from air.keys import DEFAULT_PROFILE
 from air.report import error_text, failure, success
 from air.verify import (
     EXIT_INTERRUPTED,
@@ -21,6 +22,7 @@ from air.verify import (
     rejection_exit,
 )
 from stark.errors import InputError, Rejected, UsageError
+from stark.soundness.search import PROFILES
 
 Parameters = ParamSpec("Parameters")
 
@@ -60,6 +62,32 @@ def command_errors(function: Callable[Parameters, int]) -> Callable[Parameters, 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--json``."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    return option(function)
+
+
+def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--profile``, one, the profile to prove with."""
+    option = click.option(
+        "--profile",
+        type=click.Choice(tuple(PROFILES)),
+        default=DEFAULT_PROFILE,
+        show_default=True,
+        help="Security profile.",
+    )
+    return option(function)
+
+
+def policy_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--profile``, any number, as ``profiles``: what a verifier accepts."""
+    option = click.option(
+        "--profile",
+        "profiles",
+        type=click.Choice(tuple(PROFILES)),
+        multiple=True,
+        default=(DEFAULT_PROFILE,),
+        show_default=True,
+        help="Acceptable security profile; may be repeated. The file does not choose.",
+    )
     return option(function)
 
 

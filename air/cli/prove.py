@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from air.cli.outcome import PATH, command_errors, finish, json_option, require_readable, size_text
+from air.cli.outcome import (
+    PATH,
+    command_errors,
+    finish,
+    json_option,
+    profile_option,
+    require_readable,
+    size_text,
+)
 from air.cli.progress import progress_bar
 from air.context import short_digest
-from air.keys import DEFAULT_PROFILE
 from air.report import NOT_ZERO_KNOWLEDGE, banner, statement_json
-from air.verify import require_profiles
 from stark.errors import UsageError
 
 if TYPE_CHECKING:
     from air.proving import ProofRun
 
 
-@click.command()
+@click.command(short_help="Write a fresh master key.")
 @click.argument("keyfile", type=PATH)
 @json_option
 @command_errors
@@ -35,12 +41,12 @@ def keygen(keyfile: Path, as_json: bool) -> int:
     return finish(as_json, {"keyfile": str(keyfile)}, [f"{keyfile}: a fresh master key, mode 0600"])
 
 
-@click.command()
+@click.command(short_help="Prove what a snapshot says is owed.")
 @click.argument("snapshot", type=PATH)
 @click.option("--manifest", type=PATH, help="Default: S.manifest.json beside S.csv.")
 @click.option("--key", "keyfile", type=PATH, required=True, help="Master key, see keygen.")
 @click.option("--out", type=PATH, required=True, help="Folder for the proof and the store.")
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Security profile.")
+@profile_option
 @click.option(
     "--max-log-rows",
     type=click.IntRange(12, 20),
@@ -60,7 +66,6 @@ def prove(
     as_json: bool,
 ) -> int:
     """Prove what a SNAPSHOT says is owed; write the proof, the statement and the store."""
-    require_profiles([profile])
     require_free(out, force)
     require_readable(snapshot)
     from air.master_key import read_master_key

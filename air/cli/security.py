@@ -6,19 +6,18 @@ from dataclasses import asdict
 
 import click
 
-from air.cli.outcome import command_errors, finish, json_option
-from air.keys import DEFAULT_PROFILE, profile_parameters, shipped_shapes
+from air.cli.outcome import command_errors, finish, json_option, profile_option
+from air.keys import profile_parameters, shipped_shapes
 from air.report import ASSUMPTIONS, security_json
 from air.shape import Shape
 from air.tables.batch import batch_system
-from air.verify import require_profiles
 from stark.errors import UsageError
 from stark.soundness.estimate import estimate
 from stark.verifier.figures import system_figures
 
 
-@click.command()
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Security profile.")
+@click.command(short_help="Bits of security of every round.")
+@profile_option
 @click.option(
     "--shape", "shape_name", help="Shape of a batch, see `keys show`.  [default: the largest]"
 )
@@ -26,7 +25,6 @@ from stark.verifier.figures import system_figures
 @command_errors
 def security(profile: str, shape_name: str | None, as_json: bool) -> int:
     """Bits of security of every round of a batch proof, and its parameters."""
-    require_profiles([profile])
     shape = named_shape(shape_name)
     parameters = profile_parameters(profile, shape)
     report = estimate(system_figures(batch_system(shape)), parameters)

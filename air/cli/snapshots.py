@@ -15,7 +15,7 @@ from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import InputError, UsageError
 
 
-@click.command()
+@click.command(short_help="Make up a realistic snapshot.")
 @click.argument("snapshot", type=PATH)
 @click.option("--accounts", type=int, required=True, help="Number of accounts.")
 @click.option("--assets", type=int, default=200, show_default=True, help="Listed assets.")
@@ -55,7 +55,7 @@ def generate(
     )
 
 
-@click.command()
+@click.command(short_help="List every fault of a snapshot, or its totals.")
 @click.argument("snapshot", type=PATH)
 @click.option("--manifest", type=PATH, help="Default: S.manifest.json beside S.csv.")
 @click.option(

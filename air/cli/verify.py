@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
-from air.cli.outcome import PATH, command_errors, json_option, say
-from air.keys import DEFAULT_PROFILE
+from air.cli.outcome import PATH, command_errors, json_option, policy_option, say
 from air.verify import run
 
 
-@click.command()
+@click.command(short_help="Check a proof file.")
 @click.argument("proof", type=PATH)
 @click.option("--expect", metavar="DIGEST", help="Statement digest that was published elsewhere.")
-@click.option(
-    "--profile",
-    "profiles",
-    multiple=True,
-    help=f"Acceptable security profile; may be repeated.  [default: {DEFAULT_PROFILE}]",
-)
+@policy_option
 @json_option
 @command_errors
 def verify(proof: Path, expect: str | None, profiles: tuple[str, ...], as_json: bool) -> int:

@@ -13,7 +13,7 @@ from air.cli.outcome import command_errors, finish, json_option
 from air.cli.progress import progress_bar
 
 
-@click.command()
+@click.command(short_help="Compile the kernels ahead of the first proof.")
 @click.option(
     "--processes",
     type=click.IntRange(min=1),

@@ -76,7 +76,8 @@ class ChainAir(Air):
             "the chaining value continues",
             *((1 - first.next) * (x[j].next - compressed[j]) for j in range(8)),
         )
-        # With boolean flags and an asset below 2^15, looked up on every row, lane 8 has one reading.
+        # Flags are boolean and the asset, looked up on every row, is below 2^15: lane 8 has one
+        # reading.
         tag = HOLDING_TAG + (TOTALS_TAG - HOLDING_TAG) * region
         t.every_row(
             "tag, flags and asset are the header lane",

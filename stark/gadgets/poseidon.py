@@ -119,9 +119,7 @@ def _mixed_forms(row: Sequence[int], forms: Sequence[Sequence[int]]) -> list[lis
     ]
 
 
-def _combination(
-    t: AirBuilder, form: Sequence[int], basis: Sequence[Expression]
-) -> Expression:
+def _combination(t: AirBuilder, form: Sequence[int], basis: Sequence[Expression]) -> Expression:
     result = t.constant(form[-1])
     for coefficient, value in zip(form, basis, strict=False):
         if coefficient:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.system import Table
 from stark.field import extension as ext
 from stark.field.barycentric import evaluate_columns, weights
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import domain_points
-from stark.field.koalabear import root_of_unity
+from stark.field.koalabear import P, root_of_unity
 from stark.field.ntt import coset_shift
 from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
-from stark.verifier.deep import BASIS, TREE_OF, TableDeep
+from stark.verifier.deep import BASIS, TREE_OF, RowSum, TableDeep
 from stark.verifier.layout import TableLayout, Tree, cells
 
 Extension = NDArray[np.uint32]
@@ -46,6 +45,12 @@ def out_of_domain_values(
     return (*values, *here[Tree.QUOTIENT])
 
 
+def element(coefficients: Sequence[int]) -> Element:
+    """Five canonical integers as an element."""
+    a, b, c, d, e = coefficients
+    return (a, b, c, d, e)
+
+
 def _values_at(
     parts: TableExtensions, point: Element, log_blowup: int, trees: set[Tree] | None = None
 ) -> dict[Tree, list[Element]]:
@@ -58,7 +63,7 @@ def _values_at(
         if trees is not None and tree not in trees:
             continue
         values = evaluate_columns(extension[0], row_weights)[: cells(table, tree)]
-        elements: list[Element] = [tuple(int(c) for c in value) for value in values]  # type: ignore[misc]
+        elements = [element(value) for value in values.tolist()]
         if tree in (Tree.AUXILIARY, Tree.QUOTIENT):
             elements = [
                 ext.total(ext.multiply(unit, elements[start + i]) for i, unit in enumerate(BASIS))
@@ -75,26 +80,33 @@ def deep_codeword(
     zeta: Element,
     log_blowup: int,
 ) -> NDArray[np.uint32]:
-    """The table's DEEP codeword, (5, blowup, rows): what :class:`TableDeep` gives at every point."""
-    table: Table = parts.layout.table
+    """The table's DEEP codeword, (5, blowup, rows): :class:`TableDeep` at every point."""
+    table = parts.layout.table
     deep = TableDeep.of(parts.layout, values, coefficients, zeta)
+    spreads = [
+        [(row.tree, _spread(row, parts.extensions[row.tree].shape[2])) for row in one.rows]
+        for one in deep.sums
+    ]
     codeword = np.zeros((DEGREE, 1 << log_blowup, table.height), np.uint32)
     for coset in range(1 << log_blowup):
-        points = domain_points(
-            table.log_height, coset_shift(table.log_height, log_blowup, coset)
-        )
+        points = domain_points(table.log_height, coset_shift(table.log_height, log_blowup, coset))
         out = np.zeros((DEGREE, table.height), np.uint32)
-        for point_sum in deep.sums:
+        for point_sum, spread in zip(deep.sums, spreads, strict=True):
             numerators = np.zeros((DEGREE, table.height), np.uint64)
-            for row_sum in point_sum.rows:
-                matrix = parts.extensions[row_sum.tree][coset]
-                spread = np.zeros((matrix.shape[1], DEGREE), np.uint32)
-                positions = row_sum.positions or range(len(row_sum.coefficients))
-                for position, packed in zip(positions, row_sum.coefficients, strict=True):
-                    spread[position] = ext.unpack(packed)
-                numerators += combine_rows(matrix, spread)
-            reduced = (numerators % ext.P).astype(np.uint32)
+            for tree, weights_of_cells in spread:
+                numerators += combine_rows(parts.extensions[tree][coset], weights_of_cells)
+            # At most four trees: the sum of canonical values is reduced once.
+            reduced = (numerators % np.uint64(P)).astype(np.uint32)
             inverses = inverse_differences(points, point_sum.point)
             accumulate_quotient(out, reduced, point_sum.value, inverses)
         codeword[:, coset] = out
     return codeword
+
+
+def _spread(row_sum: RowSum, width: int) -> NDArray[np.uint32]:
+    """Coefficients by cell of a padded row, (width, 5) canonical; zero where nothing is opened."""
+    spread = np.zeros((width, DEGREE), np.uint32)
+    positions = row_sum.positions or range(len(row_sum.coefficients))
+    for position, packed in zip(positions, row_sum.coefficients, strict=True):
+        spread[position] = ext.unpack(packed)
+    return spread

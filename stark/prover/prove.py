@@ -32,7 +32,13 @@ from stark.transcript.transcript import ProverTranscript
 from stark.verifier.header import encode_header
 from stark.verifier.layout import TableLayout, Tree
 from stark.verifier.out_of_domain import LookupChallenges, check_zeta
-from stark.verifier.protocol import bus_tables, fri_cap_height, fri_leaf_log_size, fri_schedule, schema
+from stark.verifier.protocol import (
+    bus_tables,
+    fri_cap_height,
+    fri_leaf_log_size,
+    fri_schedule,
+    schema,
+)
 from stark.verifier.verify import PublicValues, bind, checked_publics
 
 Matrix = NDArray[np.uint32]

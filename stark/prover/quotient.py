@@ -49,8 +49,11 @@ def quotient_extension(
     remainders = []
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
+        fixed, main, auxiliary = (None if part is None else part[coset] for part in parts)
         inputs = RowInputs(
-            *(None if part is None else part[coset] for part in parts),
+            preprocessed=fixed,
+            main=main,
+            auxiliary=auxiliary,
             first=selectors.first,
             last=selectors.last,
             transition=selectors.transition,
@@ -108,9 +111,7 @@ def _inverse_vandermonde(nodes: Sequence[int]) -> list[list[int]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _extend_chunks(
-    coefficients: NDArray[np.uint32], table: Table, log_blowup: int
-) -> Extension:
+def _extend_chunks(coefficients: NDArray[np.uint32], table: Table, log_blowup: int) -> Extension:
     extension = aligned_empty((1 << log_blowup, *coefficients.shape))
     for coset in range(1 << log_blowup):
         shift = coset_shift(table.log_height, log_blowup, coset)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.field import extension as ext
+from stark.field.extension_kernels import domain_points
 from stark.field.koalabear import P, inverse, root_of_unity
 from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery, to_montgomery
-from stark.field.extension_kernels import domain_points
 from stark.fri.deep import inverse_differences
 from stark.verifier.out_of_domain import periodic_at
 
@@ -32,7 +32,8 @@ def coset_selectors(log_height: int, shift: int) -> CosetSelectors:
     height = 1 << log_height
     points = domain_points(log_height, shift)
     vanishing = (pow(shift, height, P) - 1) * inverse(height) % P
-    first = multiply_by_scalar(inverse_differences(points, ext.ONE)[0], scalar_to_montgomery(vanishing))
+    to_first = np.ascontiguousarray(inverse_differences(points, ext.ONE)[0])
+    first = multiply_by_scalar(to_first, scalar_to_montgomery(vanishing))
     last_point = to_montgomery(np.array([inverse(root_of_unity(log_height))], np.uint32))
     difference = points.astype(np.int64) - int(last_point[0])
     transition = np.where(difference < 0, difference + P, difference).astype(np.uint32)

@@ -75,8 +75,8 @@ def tree_shape(
 ) -> TreeShape | None:
     """Shape of a commitment: at each height, the rows of its tables one after the other.
 
-    ``None`` if no table has columns in ``tree``. Preprocessed rows are public and never salted; their
-    cap is the root alone, which keeps a pinned key at 32 bytes.
+    ``None`` if no table has columns in ``tree``. Preprocessed rows are public and never salted;
+    their cap is the root alone, which keeps a pinned key at 32 bytes.
     """
     groups = []
     for log_height in sorted({table.log_height for table in tables}, reverse=True):

@@ -150,11 +150,14 @@ def test_forms_of_the_same_snapshot(tmp_path: Path, content: bytes) -> None:
     require_equal(load(path), {"u-1": [(0, 50_000_000), (1, 12_500_000)], "u-2": [(2, 7)]})
 
 
-def test_quotes_inside_a_value_are_part_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "account_id"), [(b'u"1"', 'u"1"'), (b'"u""2"', 'u"2'), (b'"u,""3"', 'u,"3')]
+)
+def test_quotes_inside_a_value_are_part_of_it(tmp_path: Path, text: bytes, account_id: str) -> None:
     path = tmp_path / "s.csv"
     write_manifest(default_manifest_path(path), MANIFEST)
-    path.write_bytes(b'account_id,asset,equity\nu"1",BTC,1\n"u""2",BTC,1\n')
-    require_equal(load(path), {'u"1"': [(0, 10**8)], 'u"2': [(0, 10**8)]})
+    path.write_bytes(b"account_id,asset,equity\n" + text + b",BTC,1\n")
+    require_equal(load(path), {account_id: [(0, 10**8)]})
 
 
 def test_unusual_ids_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -60,9 +60,7 @@ def test_three_tables_with_any_folding(batching: str, log_max_arity: int) -> Non
 
 
 def test_proofs_are_deterministic_without_masks() -> None:
-    assert prove_and_verify(products(), parameters()) == prove_and_verify(
-        products(), parameters()
-    )
+    assert prove_and_verify(products(), parameters()) == prove_and_verify(products(), parameters())
 
 
 def test_a_proof_is_bound_to_its_context() -> None:

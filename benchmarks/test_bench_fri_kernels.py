@@ -1,0 +1,104 @@
+"""Extension vectors, openings, DEEP and folds: ``pytest benchmarks/test_bench_fri_kernels.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from stark.field.barycentric import evaluate_columns, weights
+from stark.field.extension_kernels import (
+    batch_inverse,
+    domain_points,
+    multiply,
+    powers,
+    running_sum,
+    scale,
+)
+from stark.field.koalabear import P
+from stark.field.memory import aligned_empty
+from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
+from stark.fri.fold import fold, interpolate_final
+
+LOG_N = 20
+N = 1 << LOG_N
+POINT = (3, 1, 4, 1, 5)
+SHAPES = [(20, 16), (18, 208)]
+
+Words = NDArray[np.uint32]
+
+
+def random_words(*shape: int) -> Words:
+    words = aligned_empty(shape)
+    words[:] = np.random.default_rng(0).integers(0, P, shape, dtype=np.uint32)
+    return words
+
+
+def report(benchmark: BenchmarkFixture, unit: str, count: int) -> None:
+    """Add nanoseconds per ``unit`` to the result."""
+    if benchmark.stats is not None:
+        nanoseconds = benchmark.stats.stats.min / count * 1e9
+        benchmark.extra_info[f"ns_per_{unit}"] = round(nanoseconds, 3)
+
+
+def vector_operations() -> dict[str, Callable[[], object]]:
+    a, b = random_words(5, N), random_words(5, N)
+    points = domain_points(LOG_N, 3)
+    return {
+        "multiply": lambda: multiply(a, b),
+        "scale": lambda: scale(a, POINT),
+        "batch_inverse": lambda: batch_inverse(a),
+        "running_sum": lambda: running_sum(a),
+        "powers": lambda: powers(POINT, N),
+        "domain_points": lambda: domain_points(LOG_N, 3),
+        "weights": lambda: weights(LOG_N, 3, POINT),
+        "inverse_differences": lambda: inverse_differences(points, POINT),
+        "accumulate_quotient": lambda: accumulate_quotient(a, b, POINT, b),
+    }
+
+
+NAMES = [
+    "multiply",
+    "scale",
+    "batch_inverse",
+    "running_sum",
+    "powers",
+    "domain_points",
+    "weights",
+    "inverse_differences",
+    "accumulate_quotient",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vector(benchmark: BenchmarkFixture, name: str) -> None:
+    benchmark(vector_operations()[name])
+    report(benchmark, "element", N)
+
+
+@pytest.mark.parametrize(("log_rows", "width"), SHAPES)
+def test_evaluate_columns(benchmark: BenchmarkFixture, log_rows: int, width: int) -> None:
+    matrix, row_weights = random_words(1 << log_rows, width), random_words(5, 1 << log_rows)
+    benchmark(evaluate_columns, matrix, row_weights)
+    report(benchmark, "cell", matrix.size)
+
+
+@pytest.mark.parametrize(("log_rows", "width"), SHAPES)
+def test_combine_rows(benchmark: BenchmarkFixture, log_rows: int, width: int) -> None:
+    matrix, coefficients = random_words(1 << log_rows, width), random_words(width, 5)
+    benchmark(combine_rows, matrix, coefficients)
+    report(benchmark, "cell", matrix.size)
+
+
+@pytest.mark.parametrize("log_arity", [1, 2, 3])
+def test_fold(benchmark: BenchmarkFixture, log_arity: int) -> None:
+    codeword = random_words(5, 4, N >> 2)
+    benchmark(fold, codeword, log_arity, POINT, 2)
+    report(benchmark, "element", N)
+
+
+def test_final_polynomial(benchmark: BenchmarkFixture) -> None:
+    benchmark(interpolate_final, random_words(5, 4, 1024))
