@@ -11,18 +11,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
+from air.registry import AMOUNT_LIMBS, LIMB_BITS, TOTAL_LIMBS
 from stark.field.koalabear import P
 from stark.hash.poseidon import POSEIDON1, compress
 
-LIMB_BITS = 15
 LIMB_MASK = (1 << LIMB_BITS) - 1
-AMOUNT_LIMBS = 5
-TOTAL_LIMBS = 7
-AMOUNT_BITS = LIMB_BITS * AMOUNT_LIMBS
-"""Amounts are below 2^75 minor units."""
-
-TOTAL_BITS = LIMB_BITS * TOTAL_LIMBS
-"""Totals are below 2^105 minor units."""
 
 HOLDING_TAG = 8
 TOTALS_TAG = 16

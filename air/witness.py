@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from air.encoding import (
-    AMOUNT_LIMBS,
     ASSET_WEIGHT,
     DIGEST_LANES,
     FIRST_WEIGHT,
     HOLDING_TAG,
     LAST_WEIGHT,
-    LIMB_BITS,
     LIMB_MASK,
-    TOTAL_LIMBS,
     TOTALS_TAG,
     limbs,
 )
+from air.registry import AMOUNT_LIMBS, LIMB_BITS, TOTAL_LIMBS
 from air.shape import LOG_RANGE, Shape
 from stark.field.koalabear import P
 from stark.field.memory import aligned_zeros, padded_width

@@ -13,7 +13,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from air.encoding import (
-    AMOUNT_LIMBS,
     ASSET_WEIGHT,
     FIRST_WEIGHT,
     HASH,
@@ -21,6 +20,7 @@ from air.encoding import (
     LAST_WEIGHT,
     TOTALS_TAG,
 )
+from air.registry import AMOUNT_LIMBS
 from air.shape import Shape
 from air.tables.buses import NODE, RANGE, SUM, TOTAL
 from stark.constraints.air import Air, AirBuilder

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 
-from air.encoding import AMOUNT_LIMBS, LIMB_BITS, TOTAL_LIMBS
+from air.registry import AMOUNT_LIMBS, LIMB_BITS, TOTAL_LIMBS
 from air.shape import Shape
 from air.tables.buses import RANGE, SUM, TOTAL
 from stark.constraints.air import Air, AirBuilder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stark.constraints.expression import Challenge, Graph, Node, Op, Part, Selector
 from stark.constraints.interpreter_kernels import interpret
 from stark.constraints.lowering import Kind
-from stark.constraints.program import LANES, Mode, Program, Source
+from stark.constraints.program import GROUP, LANES, Mode, Program, Source
 from stark.constraints.reading import read
 from stark.field import extension
 from stark.field.extension import DEGREE, Element
@@ -116,7 +116,7 @@ def evaluate_roots(
 ) -> list[Array]:
     """The values of each root on the rows lo ... hi - 1 of ``rows`` (all rows by default).
 
-    The program must be of mode ``STORE``; lo and hi are multiples of 16, or 0 and N.
+    The program must be of mode ``STORE``; lo and hi are multiples of 64, or 0 and N.
 
     Returns
     -------
@@ -131,8 +131,8 @@ def evaluate_roots(
     if program.mode is not Mode.STORE:
         raise ValueError("the program folds its roots; use evaluate")
     lo, hi = rows or (0, inputs.rows)
-    if not 0 <= lo < hi <= inputs.rows or any(x % LANES for x in (lo, hi) if x != inputs.rows):
-        raise ValueError(f"rows {lo} ... {hi} of {inputs.rows} are not whole groups of {LANES}")
+    if not 0 <= lo < hi <= inputs.rows or any(x % GROUP for x in (lo, hi) if x != inputs.rows):
+        raise ValueError(f"rows {lo} ... {hi} of {inputs.rows} are not whole groups of {GROUP}")
     return list(_run(program, inputs, constants, np.zeros(0, np.uint32), (lo, hi)))
 
 
@@ -210,7 +210,7 @@ def _check_publics(graph: Graph, nodes: Sequence[int], constants: Constants) -> 
 
 @dataclass
 class _Bound:
-    """Inputs as the kernel takes them: checked, tiled to at least 16 rows, flat."""
+    """Inputs as the kernel takes them: checked, tiled to at least one group of rows, flat."""
 
     rows: int
     matrices: list[Array] = field(default_factory=list)
@@ -235,7 +235,7 @@ def _bind(program: Program, inputs: RowInputs) -> _Bound:
     for source, index, _ in program.gathers.tolist():
         key = LANES * source + index if source == Source.SELECTOR else source
         used[key] = max(used.get(key, -1), index)
-    bound = _Bound(max(inputs.rows, LANES))
+    bound = _Bound(max(inputs.rows, GROUP))
     matrices = (inputs.preprocessed, inputs.main, inputs.auxiliary)
     for (source, part), matrix in zip(_MATRICES.items(), matrices, strict=True):
         tiles = used.get(source, -1) + 1
@@ -256,8 +256,8 @@ def _check_words(name: str, array: Array) -> None:
 
 
 def _tiled(array: Array) -> Array:
-    """At least 16 rows: repeated, which leaves "the next row, cyclically" what it was."""
-    repeats = max(1, LANES // len(array))
+    """At least one group of rows, by repetition: the next row, cyclically, stays what it was."""
+    repeats = max(1, GROUP // len(array))
     return array if repeats == 1 else np.concatenate([array] * repeats)
 
 
@@ -309,7 +309,7 @@ def _run(
 ) -> Array:
     bound = _bind(program, inputs)
     start, count = rows[0], rows[1] - rows[0]
-    words = max(count, LANES)
+    words = max(count, GROUP)
     outputs = 1 if program.mode is Mode.FOLD else len(program.extended)
     out = np.zeros((outputs, DEGREE, words), np.uint32)
     pool = np.repeat(_constant_pool(program, constants), LANES)
@@ -329,5 +329,5 @@ def _run(
             program.mode is Mode.FOLD, workspace, accumulators, out.reshape(-1), words,
         )  # fmt: skip
 
-    run(piece, words, max(program.block, LANES))
+    run(piece, words, program.block)
     return out[:, :, :count]

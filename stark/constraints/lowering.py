@@ -17,7 +17,7 @@ from stark.field.extension import DEGREE
 Value = int
 """Index of a value in a :class:`Lowered` list."""
 
-MAXIMUM_TERMS = 16
+MAXIMUM_TERMS = 32
 """Products in one dot product. All their factors are live at once; the bound keeps that set, and
 with it the working set of a block of rows, small."""
 

@@ -25,6 +25,9 @@ from stark.constraints.lowering import Kind, Lowered, Value, lower
 from stark.field.extension import DEGREE
 
 LANES = 16
+GROUP = 64
+"""Rows that the kernel takes at a time where decoding would cost as much as arithmetic."""
+
 ACCUMULATED = 4
 """Values folded by one ACCUMULATE: it loads and stores the accumulators once for all of them."""
 
@@ -50,8 +53,9 @@ class Opcode(IntEnum):
     SUBTRACT = 1
     MULTIPLY = 2
     DOT = 3  # destination, number of products, source, source, source, source, ...
-    ACCUMULATE = 4  # first value, then ACCUMULATED addresses
-    STORE = 5  # row of the output, address
+    COMBINE = 4  # destination, even number of products, address, constant's address, ...
+    ACCUMULATE = 5  # first value, then ACCUMULATED addresses
+    STORE = 6  # row of the output, address
 
 
 LENGTHS = {
@@ -61,7 +65,7 @@ LENGTHS = {
     Opcode.ACCUMULATE: 2 + ACCUMULATED,
     Opcode.STORE: 3,
 }
-"""Words of each operation but DOT, whose length follows from its number of products."""
+"""Words of the operations whose length does not follow from a number of products."""
 
 
 class Source(IntEnum):
@@ -224,10 +228,29 @@ def _visit(lowered: Lowered, root: Value, done: set[Value]) -> Iterable[_Event]:
         operands = lowered.operands(value)
         if operands_done:
             done.add(value)
-            yield _Event(_OPCODES[Kind(kind)], value, operands)
+            yield _instruction(lowered, value)
         else:
             stack.append((value, True))
             stack.extend((operand, False) for operand in reversed(operands))
+
+
+def _instruction(lowered: Lowered, value: Value) -> _Event:
+    """The instruction for one value. A dot product with constants has the constants second, and
+    an even number of terms."""
+    kind = Kind(lowered.values[value][0])
+    operands = lowered.operands(value)
+    if kind is not Kind.DOT:
+        return _Event(_OPCODES[kind], value, operands)
+    constant = lowered.constant
+    pairs = [
+        sorted(pair, key=lambda operand: constant[operand])
+        for pair in zip(operands[::2], operands[1::2], strict=True)
+    ]
+    if any(constant[first] or not constant[second] for first, second in pairs):
+        return _Event(Opcode.DOT, value, operands)
+    if len(pairs) % 2:
+        pairs.append([pairs[0][0], lowered.leaf(Kind.ZERO)])
+    return _Event(Opcode.COMBINE, value, tuple(operand for pair in pairs for operand in pair))
 
 
 # ---- addresses
@@ -265,10 +288,10 @@ class _Layout:
                 words += [self._source(source, stride)[0] for source in event.sources]
                 continue
             words.append(self._registers[event.result] * stride)
-            if event.opcode is Opcode.DOT:
+            if event.opcode in (Opcode.DOT, Opcode.COMBINE):
                 words.append(len(event.sources) // 2)
             for source in event.sources:
-                words += self._source(source, stride)
+                words += self._source(source, stride)[: 1 if event.opcode is Opcode.COMBINE else 2]
         return np.array(words, np.int64)
 
     def _source(self, value: Value, stride: int) -> tuple[int, int]:
@@ -340,6 +363,9 @@ def instructions(code: NDArray[np.int64]) -> Iterable[tuple[Opcode, list[int]]]:
     position = 0
     while position < len(words):
         opcode = Opcode(words[position])
-        length = 3 + 4 * words[position + 2] if opcode is Opcode.DOT else LENGTHS[opcode]
+        if opcode in (Opcode.DOT, Opcode.COMBINE):
+            length = 3 + (4 if opcode is Opcode.DOT else 2) * words[position + 2]
+        else:
+            length = LENGTHS[opcode]
         yield opcode, words[position + 1 : position + length]
         position += length

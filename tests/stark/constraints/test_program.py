@@ -97,29 +97,57 @@ def test_constant_and_repeated_roots() -> None:
     assert got[4] == [[0] * ROWS, *zeros]
 
 
-@pytest.mark.parametrize("terms", [2, 3, 15, 16, 17, 33, 60])
-def test_sums_of_products_are_reduced_once(terms: int) -> None:
+def lengths(program: Program) -> list[int]:
+    """Numbers of products of the dot products."""
+    dots = (Opcode.DOT, Opcode.COMBINE)
+    return [words[1] for opcode, words in instructions(program.code) if opcode in dots]
+
+
+@pytest.mark.parametrize("kind", ["cells", "constants", "mixed"])
+@pytest.mark.parametrize("terms", [2, 3, 4, 31, 32, 33, 60])
+def test_sums_of_products_are_reduced_once(terms: int, kind: str) -> None:
     graph = Graph()
     x = cells(graph, 64)
-    total = graph.constant(0)
-    expected = np.zeros(ROWS, object)
+    total = x[63]
+    expected = CELLS[:, 63].astype(object)
     for k in range(terms):
-        product = x[k] * x[k + 1] if k % 2 else x[k] * (k + 5)
-        value = CELLS[:, k].astype(object) * (CELLS[:, k + 1].astype(object) if k % 2 else k + 5)
+        with_constant = kind == "constants" or (kind == "mixed" and k % 2 == 0)
+        product = x[k] * (k + 5) if with_constant else x[k] * x[k + 1]
+        factor = k + 5 if with_constant else CELLS[:, k + 1].astype(object)
+        value = CELLS[:, k].astype(object) * factor
         total = total - product if k % 3 == 2 else total + product
         expected = expected - value if k % 3 == 2 else expected + value
     total = total - x[62] + 12
     expected = (expected - CELLS[:, 62].astype(object) + 12) % P
     assert stored(graph, total)[0][0] == expected.tolist()
-    counts = opcodes(compile_store(graph, [total.index]))
-    longest = max(
-        (words[1] for op, words in instructions(compile_store(graph, [total.index]).code)
-         if op is Opcode.DOT),
-        default=0,
-    )  # fmt: skip
-    assert counts[Opcode.DOT] >= 1
-    assert 2 <= longest <= MAXIMUM_TERMS
-    assert counts[Opcode.MULTIPLY] <= 2
+    program = compile_store(graph, [total.index])
+    negative = terms // 3
+    chunks = sum(-(-n // MAXIMUM_TERMS) for n in (terms - negative, negative) if n > 1)
+    assert len(lengths(program)) == chunks
+    assert max(lengths(program)) <= MAXIMUM_TERMS
+    assert opcodes(program)[Opcode.MULTIPLY] == (negative == 1)
+
+
+def test_constants_of_a_dot_product_come_second() -> None:
+    graph = Graph()
+    a, b, c = cells(graph, 3)
+    linear = graph.public(0) * a + b * 3 + c * graph.public(1)
+    assert opcodes(compile_store(graph, [linear.index]))[Opcode.COMBINE] == 1
+    mixed = graph.public(0) * a + b * c
+    assert opcodes(compile_store(graph, [mixed.index]))[Opcode.DOT] == 1
+    values = stored(graph, linear, mixed, publics=[P - 2, 7])
+    for row in range(ROWS):
+        x, y, z = (column(k)[row] for k in range(3))
+        assert values[0][0][row] == (3 * y + 7 * z - 2 * x) % P
+        assert values[1][0][row] == (y * z - 2 * x) % P
+
+
+def test_shared_sums_are_computed_once() -> None:
+    graph = Graph()
+    a, b, c = cells(graph, 3)
+    shared = a * b + b * c
+    program = compile_store(graph, [(shared * a).index, (shared + c * c + a * a).index])
+    assert lengths(program) == [2, 2]
 
 
 def test_the_largest_values_do_not_overflow() -> None:
@@ -172,11 +200,11 @@ def test_registers_are_reused() -> None:
     assert compile_store(graph, [chain.index]).slots <= 16 + 2
 
 
-@pytest.mark.parametrize("piece", [(0, 16), (16, 32), (48, 128), (0, 128)])
+@pytest.mark.parametrize("piece", [(0, 64), (64, 128), (192, 256), (0, 256), (64, 256)])
 def test_some_rows_only(piece: tuple[int, int]) -> None:
     graph = Graph()
     a, following = graph.cell(Part.MAIN, 3, 0), graph.cell(Part.MAIN, 3, 1)
-    matrix = np.random.default_rng(3).integers(0, P, (128, 16), dtype=np.uint32)
+    matrix = np.random.default_rng(3).integers(0, P, (256, 16), dtype=np.uint32)
     program = compile_store(graph, [a.index, following.index])
     inputs = RowInputs(main=matrix)
     lo, hi = piece
@@ -186,12 +214,12 @@ def test_some_rows_only(piece: tuple[int, int]) -> None:
     assert np.array_equal(second[0], np.roll(matrix[:, 3], -1)[lo:hi])
 
 
-@pytest.mark.parametrize("piece", [(0, 15), (1, 16), (16, 16), (-16, 16), (0, 144)])
+@pytest.mark.parametrize("piece", [(0, 16), (1, 64), (64, 64), (-64, 64), (0, 320)])
 def test_rows_are_whole_groups(piece: tuple[int, int]) -> None:
     graph = Graph()
     program = compile_store(graph, [graph.cell(Part.MAIN, 0, 0).index])
     with pytest.raises(ValueError, match="whole groups"):
-        evaluate_roots(program, RowInputs(main=np.zeros((128, 16), np.uint32)), Constants(), piece)
+        evaluate_roots(program, RowInputs(main=np.zeros((256, 16), np.uint32)), Constants(), piece)
 
 
 # ---- refusals
