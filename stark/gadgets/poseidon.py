@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from operator import mul
 
 from stark.constraints.air import AirBuilder
 from stark.constraints.expression import Column, Expression
@@ -58,7 +60,7 @@ def poseidon_permutation(
     state: Sequence[Expression] = inputs
     for number in range(first_partial):
         state = _full_round(t, parameters, state, constants[number], f"{name}.full{number + 1}")
-    state = _partial_rounds(t, parameters, state, constants[first_partial:first_final], name)
+    state = _partial_rounds(t, parameters, state, name)
     for number in range(first_final, parameters.rounds - 1):
         label = f"{name}.full{number - parameters.partial_rounds + 1}"
         state = _full_round(t, parameters, state, constants[number], label)
@@ -86,40 +88,40 @@ def _full_round(
 
 
 def _partial_rounds(
-    t: AirBuilder,
-    parameters: PoseidonParameters,
-    state: Sequence[Expression],
-    constants: Sequence[Sequence[int]],
-    name: str,
+    t: AirBuilder, parameters: PoseidonParameters, state: Sequence[Expression], name: str
 ) -> list[Expression]:
-    """All partial rounds; lanes are affine forms over (state, z_1, ..., z_n, 1)."""
-    rounds = len(constants)
-    width = parameters.width
-    z = t.main_array(f"{name}.z", rounds)
+    """All partial rounds; an S-box input is an affine form over (state, z_1, ..., z_n, 1)."""
+    z = t.main_array(f"{name}.z", parameters.partial_rounds)
     basis: list[Expression] = [*state, *z]
-    forms = [[int(i == j) for j in range(width + rounds + 1)] for i in range(width)]
-    for number, row in enumerate(constants):
-        for form, constant in zip(forms, row, strict=True):
-            form[-1] = (form[-1] + constant) % P
-        t.every_row(f"{name}.z{number + 1}", _combination(t, forms[0], basis) ** 3 - z[number])
-        forms[0] = [int(j == width + number) for j in range(width + rounds + 1)]
-        forms = _mixed_forms(parameters.circulant_row, forms)
-    return [_combination(t, form, basis) for form in forms]
+    inputs, outputs = _partial_phase(parameters)
+    for number, form in enumerate(inputs):
+        t.every_row(f"{name}.z{number + 1}", _combination(t, form, basis) ** 3 - z[number])
+    return [_combination(t, form, basis) for form in outputs]
 
 
-def _mixed_forms(row: Sequence[int], forms: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The matrix applied to a vector of affine forms."""
-    width = len(forms)
-    return [
-        [
-            sum(row[(j - i) % width] * forms[j][k] for j in range(width)) % P
-            for k in range(len(forms[0]))
-        ]
-        for i in range(width)
-    ]
+Form = tuple[int, ...]
+"""Coefficients of an affine form over (16 lanes, z_1, ..., z_n, 1)."""
 
 
-def _combination(t: AirBuilder, form: Sequence[int], basis: Sequence[Expression]) -> Expression:
+@cache
+def _partial_phase(parameters: PoseidonParameters) -> tuple[tuple[Form, ...], tuple[Form, ...]]:
+    """The inputs of the partial rounds' S-boxes, and the state after them, as affine forms."""
+    width, rounds = parameters.width, parameters.partial_rounds
+    first = parameters.full_rounds // 2
+    row = parameters.circulant_row
+    forms = [tuple(int(i == j) for j in range(width + rounds + 1)) for i in range(width)]
+    inputs = []
+    for number, constants in enumerate(round_constants(parameters)[first : first + rounds]):
+        forms = [(*form[:-1], form[-1] + c) for form, c in zip(forms, constants, strict=True)]
+        inputs.append(tuple(value % P for value in forms[0]))
+        forms[0] = tuple(int(j == width + number) for j in range(width + rounds + 1))
+        columns = list(zip(*forms, strict=True))
+        matrix = [row[-i % width :] + row[: -i % width] for i in range(width)]
+        forms = [tuple(sum(map(mul, line, c)) % P for c in columns) for line in matrix]
+    return tuple(inputs), tuple(forms)
+
+
+def _combination(t: AirBuilder, form: Form, basis: Sequence[Expression]) -> Expression:
     result = t.constant(form[-1])
     for coefficient, value in zip(form, basis, strict=False):
         if coefficient:

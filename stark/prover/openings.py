@@ -12,7 +12,7 @@ from stark.field import extension as ext
 from stark.field.barycentric import evaluate_columns, weights
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import domain_points
-from stark.field.koalabear import P, root_of_unity
+from stark.field.koalabear import root_of_unity
 from stark.field.ntt import coset_shift
 from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
 from stark.verifier.deep import BASIS, TREE_OF, RowSum, TableDeep
@@ -92,13 +92,12 @@ def deep_codeword(
         points = domain_points(table.log_height, coset_shift(table.log_height, log_blowup, coset))
         out = np.zeros((DEGREE, table.height), np.uint32)
         for point_sum, spread in zip(deep.sums, spreads, strict=True):
-            numerators = np.zeros((DEGREE, table.height), np.uint64)
-            for tree, weights_of_cells in spread:
-                numerators += combine_rows(parts.extensions[tree][coset], weights_of_cells)
-            # At most four trees: the sum of canonical values is reduced once.
-            reduced = (numerators % np.uint64(P)).astype(np.uint32)
             inverses = inverse_differences(points, point_sum.point)
-            accumulate_quotient(out, reduced, point_sum.value, inverses)
+            value = point_sum.value  # taken off once, with the first tree
+            for tree, weights_of_cells in spread:
+                numerators = combine_rows(parts.extensions[tree][coset], weights_of_cells)
+                accumulate_quotient(out, numerators, value, inverses)
+                value = ext.ZERO
         codeword[:, coset] = out
     return codeword
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from air.proving import ProofRun, prove_snapshot
-from air.snapshot.check import load
-from air.snapshot.generate import generate
-from air.snapshot.table import Snapshot
+if TYPE_CHECKING:
+    from air.proving import ProofRun
+    from air.snapshot.table import Snapshot
 
 SMALL_PROFILE = "proven128"
 
@@ -29,6 +29,11 @@ class SmallPublication:
 
 @pytest.fixture(scope="session")
 def small_publication(tmp_path_factory: pytest.TempPathFactory) -> SmallPublication:
+    # Imported here: most tests beside this file need no prover.
+    from air.proving import prove_snapshot
+    from air.snapshot.check import load
+    from air.snapshot.generate import generate
+
     folder = tmp_path_factory.mktemp("publication")
     snapshot_path = folder / "small.csv"
     generate(snapshot_path, accounts=20, assets=3, holdings=2, seed=5)

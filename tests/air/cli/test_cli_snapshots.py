@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from air.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[3]
 
 MANIFEST = {
     "format": "1",
@@ -87,6 +92,17 @@ def test_files_that_do_not_open(snapshot: Path, tmp_path: Path) -> None:
     missing = invoke("check", snapshot, "--manifest", tmp_path / "none.json", "--json")
     assert missing.exit_code == 3
     assert json.loads(missing.stdout)["error"]["kind"] == "file"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "取"), ("latin-1", "\\u53d6")])
+def test_output_that_the_terminal_cannot_encode(snapshot: Path, encoding: str, shown: str) -> None:
+    renamed = snapshot.rename(snapshot.with_stem("取"))
+    snapshot.with_suffix(".manifest.json").rename(renamed.with_suffix(".manifest.json"))
+    command = [sys.executable, "-m", "air.cli.main", "check", renamed]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert f"{shown}.csv: no faults" in result.stdout.decode(encoding)
 
 
 def test_generate_then_check(tmp_path: Path) -> None:
