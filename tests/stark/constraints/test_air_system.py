@@ -209,6 +209,12 @@ def test_counts_cannot_wrap_around() -> None:
     both(sends(bound=largest + 1), receives(bound=None))
 
 
+def test_counts_stay_below_p_itself() -> None:
+    both(sends(bound=P - 2), receives(), log_height=0)
+    with pytest.raises(UsageError, match="not below p"):
+        both(sends(bound=P - 1), receives(), log_height=0)
+
+
 def test_a_bus_may_bound_its_counts_per_key() -> None:
     bus = Bus("keyed", 1, per_key_bound="a key occurs in one row")
 

@@ -201,6 +201,15 @@ def test_counts_are_added_mod_p() -> None:
     ]
 
 
+def test_only_messages_with_a_count_are_listed() -> None:
+    # The second bus gets counts (1, 0) and (0, 4) for one key: one message in each power.
+    found = [fault for fault in buses([[7, 0, 1], [7, 4, 0]], []) if fault.bus == "sums"]
+    assert [(f.power, f.total, [(m.row, m.count) for m in f.messages]) for f in found] == [
+        (0, 1, [(0, 1)]),
+        (1, 4, [(1, 4)]),
+    ]
+
+
 def test_messages_are_limited_and_counted() -> None:
     sent = [[7, 0, 1]] * 4
     traces = {"sender": np.array(sent), "receiver": np.zeros((4, 3), np.int64)}

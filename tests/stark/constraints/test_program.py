@@ -128,10 +128,20 @@ def test_sums_of_products_are_reduced_once(terms: int, kind: str) -> None:
     assert opcodes(program)[Opcode.MULTIPLY] == (negative == 1)
 
 
+def test_signs_of_nested_sums() -> None:
+    graph = Graph()
+    a, b, c, d, e = cells(graph, 5)
+    root = a - (b * c - (d * e - (a * b - c) - c * d) - e)
+    v, w, x, y, z = (CELLS[:, k].astype(object) for k in range(5))
+    expected = (v - (w * x - (y * z - (v * w - x) - x * y) - z)) % P
+    assert stored(graph, root)[0][0] == expected.tolist()
+
+
 def test_constants_of_a_dot_product_come_second() -> None:
     graph = Graph()
+    early = graph.public(0)  # before the cells: operands are ordered by their creation
     a, b, c = cells(graph, 3)
-    linear = graph.public(0) * a + b * 3 + c * graph.public(1)
+    linear = early * a + b * 3 + c * graph.public(1)
     assert opcodes(compile_store(graph, [linear.index]))[Opcode.COMBINE] == 1
     mixed = graph.public(0) * a + b * c
     assert opcodes(compile_store(graph, [mixed.index]))[Opcode.DOT] == 1
@@ -148,6 +158,11 @@ def test_shared_sums_are_computed_once() -> None:
     shared = a * b + b * c
     program = compile_store(graph, [(shared * a).index, (shared + c * c + a * a).index])
     assert lengths(program) == [2, 2]
+    # Two products with one extension element, the operand created last, share the differences of
+    # its coefficients.
+    *others, factor = (graph.cell(Part.AUXILIARY, k, 0) for k in range(3))
+    program = compile_store(graph, [(factor * other).index for other in others])
+    assert opcodes(program)[Opcode.SUBTRACT] == 4
 
 
 def test_the_largest_values_do_not_overflow() -> None:

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from stark.constraints.air import Air, AirBuilder
-from stark.constraints.bus import Bus
+from stark.constraints.bus import Bus, Interaction
+from stark.constraints.debug import faults
 from stark.constraints.expression import Node, Op, Part, Selector
 from stark.constraints.reading import read
 from stark.constraints.system import System, Table
@@ -153,14 +154,62 @@ def test_bus_constraints_vanish_on_all_rows(log_height: int, number: int) -> Non
 def test_terminal_is_the_sum_of_all_fractions(number: int) -> None:
     table, matrices, publics, challenges = random_case(3, number, 7)
     _, terminal = columns_of(table, matrices, publics, challenges)
-    fractions = []
-    for row in range(table.height):
-        at = OneRow(table, matrices, publics, challenges, extension.ZERO, row)
-        for group in table.bus_argument.groups:
-            pair = [group.numerator.index, group.denominator.index]
-            numerator, denominator = read(table.symbolic.graph, pair, at)
-            fractions.append(extension.multiply(numerator, extension.invert(denominator)))
-    assert terminal == extension.total(fractions)
+    assert terminal == extension.total(
+        fraction(interaction, OneRow(table, matrices, publics, challenges, extension.ZERO, row))
+        for row in range(table.height)
+        for interaction in table.symbolic.interactions
+    )
+
+
+def fraction(interaction: Interaction, at: OneRow) -> Element:
+    """n / d of one message, from its definition."""
+    alpha, beta, gamma = at.challenges
+    roots = [value.index for value in interaction.counts + interaction.values]
+    elements = read(at.table.symbolic.graph, roots, at)
+    counts, values = elements[: len(interaction.counts)], elements[len(interaction.counts) :]
+    bus_number = {"pairs": 1, "sums": 2}[interaction.bus.name]
+    denominator = extension.add(alpha, extension.from_base(bus_number))
+    for exponent, value in enumerate(values, start=1):
+        term = extension.multiply(extension.power(beta, exponent), value)
+        denominator = extension.add(denominator, term)
+    numerator = extension.evaluate(counts, gamma)
+    if interaction.received:
+        numerator = extension.negate(numerator)
+    return extension.multiply(numerator, extension.invert(denominator))
+
+
+def test_a_balanced_bus_has_opposite_terminals() -> None:
+    """Exact counts and fractions agree: what the debugger accepts, the terminals accept."""
+    sent = np.array([[1, 2, 1], [3, 2, 0], [5, 2, 0], [1, 2, 0]], np.uint64)
+    system = System([Plain(2, "left", False), Plain(2, "right", True)])
+    source = random.Random(1)
+    challenges = [tuple(source.randrange(P) for _ in range(5)) for _ in range(3)]
+
+    def total(received: NDArray[np.uint64]) -> Element:
+        return extension.total(
+            auxiliary_columns(table, None, to_montgomery(trace, 16), [], *challenges)[1]
+            for table, trace in zip(system.tables, (sent, received), strict=True)
+        )
+
+    balanced, unbalanced = sent[[2, 0, 3, 1]], sent.copy()
+    unbalanced[3, 2] = 1
+    assert total(balanced) == extension.ZERO
+    assert faults(system, {"left": sent, "right": balanced}, {}) == []
+    assert total(unbalanced) != extension.ZERO
+    assert faults(system, {"left": sent, "right": unbalanced}, {}) != []
+
+
+class Plain(Air):
+    """One message per row: x, y, n times."""
+
+    def __init__(self, log_height: int, name: str, received: bool) -> None:
+        super().__init__(log_height)
+        self.name = name
+        self.received = received
+
+    def eval(self, t: AirBuilder) -> None:
+        x, y, n = t.main("x"), t.main("y"), t.main("n")
+        (t.receive if self.received else t.send)(PAIRS, [x, y], count=n)
 
 
 def test_chunks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +244,12 @@ def test_wrong_shapes_are_refused() -> None:
 
 
 def test_a_table_without_buses_has_none() -> None:
-    class Plain(Air):
-        name = "plain"
+    class Lonely(Air):
+        name = "lonely"
 
         def eval(self, t: AirBuilder) -> None:
             t.every_row("zero", t.main("a"))
 
-    (table,) = System([Plain(2)]).tables
+    (table,) = System([Lonely(2)]).tables
     with pytest.raises(UsageError, match="without buses"):
         auxiliary_columns(table, None, np.zeros((4, 16), np.uint32), [], *[extension.ONE] * 3)
