@@ -62,7 +62,7 @@ def export(directory: Path, account: str | None, everyone: bool, out: Path, as_j
                 store.export(account, out)
                 count = 1
             else:
-                count = store.export_all(out)
+                count = store.export_all(out, lambda done, total: report("exporting", done, total))
     fields = {"out": str(out), "files": count}
     if account is not None:
         return finish(as_json, fields, [f"{out}: {size_text(out.stat().st_size)}"])

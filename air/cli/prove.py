@@ -118,6 +118,7 @@ def run_lines(run: ProofRun) -> list[str]:
         f"time       {total:.1f} s ({phases})",
         f"digest     {digest.hex()}",
         f"  short    {short_digest(digest)}",
+        "The store holds every salt and balance: it stays with the exchange.",
         *banner(NOT_ZERO_KNOWLEDGE),
     ]
 
