@@ -97,9 +97,7 @@ class CustomerFile:
                 Code.FORMAT, "account id is Unicode", "no surrogates", abbreviate(self.account_id)
             )
         if len(self.salt) != SALT_SIZE:
-            raise Rejected(
-                Code.INCLUSION, "salt", f"{SALT_SIZE} bytes", f"{len(self.salt)} bytes"
-            )
+            raise Rejected(Code.INCLUSION, "salt", f"{SALT_SIZE} bytes", f"{len(self.salt)} bytes")
         if not 0 <= self.slot < SLOT_BOUND:
             raise Rejected(Code.INCLUSION, "slot", f"0 to {SLOT_BOUND - 1}", self.slot)
         if not self.holdings:
@@ -196,9 +194,7 @@ def _bounded(value: JsonValue, bound: int, check: str) -> int:
 def _hex_bytes(value: JsonValue, check: str) -> bytes:
     text = require_text(value, check)
     if _HEX_BYTES.fullmatch(text) is None:
-        raise Rejected(
-            Code.FORMAT, check, "bytes as pairs of the digits 0-9 a-f", abbreviate(text)
-        )
+        raise Rejected(Code.FORMAT, check, "bytes as pairs of the digits 0-9 a-f", abbreviate(text))
     return bytes.fromhex(text)
 
 

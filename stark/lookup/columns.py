@@ -17,8 +17,7 @@ from stark.errors import UsageError
 from stark.field import simd
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import batch_inverse, multiply, running_sum
-from stark.field.koalabear import P
-from stark.field.memory import LANES, aligned_empty, aligned_zeros, padded_width
+from stark.field.memory import LANES, aligned_empty, padded_width
 from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_montgomery
 from stark.jit import kernel
 from stark.lookup.logup import Group
@@ -88,37 +87,43 @@ def auxiliary_columns(
         raise ValueError(f"{table.name}: expected {table.height} rows, got {inputs.rows}")
     constants = Constants(publics, alpha, beta, gamma)
     matrix = aligned_empty((table.height, padded_width(DEGREE * len(groups))))
-    carry = np.zeros((DEGREE, 1), np.uint64)
+    columns = aligned_empty((matrix.shape[1], padded_width(min(table.height, CHUNK_ROWS))))
+    columns[DEGREE * len(groups) :] = 0
+    carry = np.zeros(DEGREE, np.uint32)
     for lo in range(0, table.height, CHUNK_ROWS):
         hi = min(table.height, lo + CHUNK_ROWS)
         values = evaluate_roots(program, inputs, constants, (lo, hi))
-        columns = aligned_zeros((matrix.shape[1], padded_width(hi - lo)))
-        carry = _fill(columns[:, : hi - lo], table, values, carry)
+        carry = _fill(columns, hi - lo, table, values, carry)
         _store_transposed(columns, matrix[lo:hi])
-    terminal = from_montgomery(carry[:, 0].astype(np.uint32)).tolist()
-    return matrix, tuple(terminal)
+    return matrix, tuple(from_montgomery(carry).tolist())
 
 
-def _fill(
-    columns: Array, table: Table, values: Sequence[Array], carry: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
+def _fill(columns: Array, rows: int, table: Table, values: Sequence[Array], carry: Array) -> Array:
     """Fractions and running sum of some rows, a column per row of ``columns``; the new sum.
 
-    ``values`` alternates numerators and denominators.
+    ``values`` alternates numerators and denominators. The last fraction makes way for the sum.
     """
     groups = table.bus_argument.groups
-    total = np.zeros((DEGREE, columns.shape[1]), np.uint64)
     for number, group in enumerate(groups):
         numerator, denominator = values[2 * number], values[2 * number + 1]
-        fraction = multiply(np.ascontiguousarray(numerator), _inverse(table, group, denominator))
-        total += fraction
-        if number < len(groups) - 1:
-            columns[DEGREE * number : DEGREE * (number + 1)] = fraction
-    step = (total % P).astype(np.uint32)
-    before = running_sum(step, exclusive=True) + carry
+        columns[DEGREE * number : DEGREE * (number + 1), :rows] = multiply(
+            np.ascontiguousarray(numerator), _inverse(table, group, denominator)
+        )
+    length = columns.shape[1]
+    sums = aligned_empty((DEGREE, length))
+    flat, flat_sums = columns.reshape(-1), sums.reshape(-1)
+    run(
+        lambda lo, hi: _sum_fractions(flat, flat_sums, length, len(groups), lo, hi),
+        length,
+        64 * LANES,
+    )
+    steps = np.empty((DEGREE, rows + 1), np.uint32)
+    steps[:, 0] = carry
+    steps[:, 1:] = sums[:, :rows]
+    totals = running_sum(steps)
     end = DEGREE * len(groups)
-    columns[end - DEGREE : end] = before % P
-    return (before[:, -1:] + step[:, -1:]) % P
+    columns[end - DEGREE : end, :rows] = totals[:, :-1]
+    return totals[:, -1].copy()
 
 
 def _inverse(table: Table, group: Group, denominator: Array) -> Array:
@@ -137,6 +142,18 @@ def _trace_domain(table: Table, preprocessed: Array | None, main: Array) -> RowI
     first[0] = last[-1] = scalar_to_montgomery(1)
     periodic = [to_montgomery(np.array(values, np.uint32)) for values in table.symbolic.periodic]
     return RowInputs(preprocessed, main, first=first, last=last, periodic=periodic)
+
+
+@kernel("void(u4[::1], u4[::1], i8, i8, i8, i8)")
+def _sum_fractions(columns: Array, sums: Array, length: int, groups: int, lo: int, hi: int) -> None:
+    """Coefficient by coefficient, the sum of the groups' fractions on rows lo ... hi - 1."""
+    for q in range(5):
+        for i in range(lo, hi, 16):
+            total = simd.load(columns, q * length + i)
+            for group in range(1, groups):
+                fraction = simd.load(columns, (5 * group + q) * length + i)
+                total = simd.field_add(total, fraction)
+            simd.store(sums, q * length + i, total)
 
 
 @kernel("void(u4[::1], u4[::1], i8, i8, i8, i8)")

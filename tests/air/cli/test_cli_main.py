@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ import air.cli.verify
 import air.cli.warmup
 from air.cli.main import main
 from air.cli.outcome import size_text
+from air.cli.progress import progress_bar
 from air.keys import pinned_roots, shipped_shapes, verification_key
 
 
@@ -131,6 +133,25 @@ def test_warmup_compiles_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> 
     assert result.exit_code == 0, result.output
     value = json.loads(result.stdout)
     assert (value["kernels"], Path(value["cache"]).name != "") == (1, True)
+
+
+def test_progress_is_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar() as report:
+        report("proving", 1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar(wanted=False) as report:
+        report("proving", 1, 2)
+    assert capsys.readouterr() == ("", "")
+    with progress_bar() as report:
+        report("proving", 1, 2)
+        report("nothing to do", 0, 0)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "nothing to do" in output.err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""From the arrays of a proven snapshot to the rows of the inclusion store's tables.
+
+The forms of the blobs are described in :mod:`air.inclusion.store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from air.context import Statement
+from air.encoding import DIGEST_LANES, SALT_SIZE, Digest
+from air.registry import AMOUNT_LIMBS, LIMB_BITS
+from stark.errors import UsageError
+
+UPPER_LEVELS = -1
+"""Key of the tree above the batches' roots in the table of nodes."""
+
+AMOUNT_SIZE = 10
+HOLDING_SIZE = 2 + AMOUNT_SIZE
+
+_HOLDING = np.dtype([("asset", "<u2"), ("low", "<u8"), ("high", "<u2")])
+_LIMB_BOUND = 1 << LIMB_BITS
+_CHUNK = 1 << 16
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(f"inclusion store: {message}")
+
+
+def require_arrays(
+    statement: Statement,
+    account_ids: list[bytes],
+    salts: NDArray[np.uint8],
+    slots: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    assets: NDArray[np.integer],
+    limbs: NDArray[np.integer],
+) -> None:
+    """UsageError unless shapes and ranges are as :func:`air.inclusion.store.write_store` says."""
+    accounts, rows = len(account_ids), len(assets)
+    _require(
+        salts.dtype == np.uint8 and salts.shape == (accounts, SALT_SIZE),
+        f"salts must be {SALT_SIZE} bytes for each of {accounts} accounts",
+    )
+    _require(slots.shape == (accounts,), "one slot for each account")
+    capacity = statement.batches * statement.context.shape.slots
+    inside = (slots >= 0) & (slots < capacity)
+    _require(bool(inside.all()), f"slots must be below {capacity}")
+    taken = np.zeros(capacity, np.bool_)
+    taken[slots] = True
+    _require(int(taken.sum()) == accounts, "no slot may have two accounts")
+    _require(
+        offsets.shape == (accounts + 1,) and offsets[0] == 0 and offsets[-1] == rows,
+        "offsets must go from 0 to the number of rows",
+    )
+    _require(bool((np.diff(offsets) > 0).all()), "every account needs a row")
+    _require(
+        assets.shape == (rows,) and limbs.shape == (rows, AMOUNT_LIMBS),
+        "one asset and five limbs for each row",
+    )
+    if rows:
+        _require(
+            assets.min() >= 0 and assets.max() < len(statement.context.registry),
+            "assets must be listed in the statement",
+        )
+        _require(limbs.min() >= 0 and limbs.max() < _LIMB_BOUND, "limbs must have 15 bits")
+    rising = assets[1:] > assets[:-1]
+    rising[offsets[1:-1] - 1] = True
+    _require(bool(rising.all()), "assets must strictly increase within an account")
+
+
+def require_upper(statement: Statement, upper: list[list[Digest]]) -> None:
+    """UsageError unless the levels fit the statement."""
+    levels = statement.context.levels
+    _require(
+        [len(row) for row in upper] == [1 << (levels - level) for level in range(levels + 1)],
+        f"the tree above the batches must have {levels} levels",
+    )
+    _require(upper[-1][0] == statement.root, "the tree must lead to the statement's root")
+
+
+def pack_holdings(assets: NDArray[np.integer], limbs: NDArray[np.integer]) -> memoryview:
+    """12 bytes per row: index of the asset, amount; slices of rows, for temporaries to be small."""
+    packed = np.empty(len(assets), _HOLDING)
+    for start in range(0, len(assets), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        part = limbs[rows].astype(np.uint64)
+        low = part[:, 0].copy()
+        for limb in range(1, AMOUNT_LIMBS):
+            # The fifth limb's bits from 4 on fall out at the top: bits 64 to 74 of the amount.
+            low |= part[:, limb] << np.uint64(LIMB_BITS * limb)
+        packed["asset"][rows] = assets[rows]
+        packed["low"][rows] = low
+        packed["high"][rows] = part[:, -1] >> np.uint64(64 - LIMB_BITS * (AMOUNT_LIMBS - 1))
+    return packed.view(np.uint8).data
+
+
+def unpack_holdings(data: bytes) -> list[tuple[int, int]]:
+    """(asset index, minor units) of each row."""
+    return [
+        (
+            int.from_bytes(data[at : at + 2], "little"),
+            int.from_bytes(data[at + 2 : at + HOLDING_SIZE], "little"),
+        )
+        for at in range(0, len(data), HOLDING_SIZE)
+    ]
+
+
+def account_rows(
+    account_ids: list[bytes],
+    salts: NDArray[np.uint8],
+    slots: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    holdings: memoryview,
+) -> Iterator[tuple[bytes, memoryview, int, memoryview]]:
+    """Rows of the table of accounts by id: in this order SQLite only ever appends."""
+    order = sorted(range(len(account_ids)), key=account_ids.__getitem__)
+    salt_bytes = np.ascontiguousarray(salts).reshape(-1).data
+    for start in range(0, len(order), _CHUNK):
+        chunk = order[start : start + _CHUNK]
+        places = zip(
+            chunk,
+            slots[chunk].tolist(),
+            (HOLDING_SIZE * offsets[chunk]).tolist(),
+            (HOLDING_SIZE * offsets[1:][chunk]).tolist(),
+            strict=True,
+        )
+        for account, slot, first, last in places:
+            account_id = account_ids[account]
+            _require_utf8(account_id)
+            salt = salt_bytes[SALT_SIZE * account : SALT_SIZE * (account + 1)]
+            yield account_id, salt, slot, holdings[first:last]
+
+
+def _require_utf8(account_id: bytes) -> None:
+    try:
+        account_id.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"inclusion store: account id {account_id[:80]!r} is not UTF-8") from None
+
+
+def node_rows(
+    statement: Statement, batch_nodes: Iterable[NDArray[np.uint32]], upper: Sequence[list[Digest]]
+) -> Iterator[tuple[int, memoryview]]:
+    """Rows of the table of nodes, one batch at a time."""
+    shape = (2 * statement.context.shape.slots, DIGEST_LANES)
+    count = 0
+    for batch, nodes in enumerate(batch_nodes):
+        _require(batch < statement.batches, f"the statement has {statement.batches} batches")
+        _require(nodes.dtype == np.uint32 and nodes.shape == shape, f"nodes must be uint32 {shape}")
+        _require(
+            tuple(nodes[1].tolist()) == upper[0][batch],
+            f"the tree of batch {batch} must lead to its root in the tree above",
+        )
+        yield batch, _bytes_of(nodes)
+        count += 1
+    _require(count == statement.batches, f"the statement has {statement.batches} batches")
+    above = [(0,) * DIGEST_LANES, *(node for level in reversed(upper) for node in level)]
+    yield UPPER_LEVELS, _bytes_of(np.array(above, np.uint32))
+
+
+def _bytes_of(nodes: NDArray[np.uint32]) -> memoryview:
+    return np.ascontiguousarray(nodes, "<u4").reshape(-1).view(np.uint8).data
