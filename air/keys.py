@@ -52,7 +52,7 @@ def profile_parameters(profile: str, shape: Shape) -> ProtocolParameters:
     """
     if profile not in PROFILES:
         raise Rejected(Code.POLICY, "profile", " or ".join(sorted(PROFILES)), profile)
-    return PROFILES[profile].find(system_figures(batch_system(shape)), zk=False)
+    return PROFILES[profile].find(system_figures(batch_system(shape)))
 
 
 @cache

@@ -20,11 +20,12 @@ DEVIATIONS = 6
 """Accounts fall into batches at random; a batch gets room for this many standard deviations more
 rows than the mean, so that the placement fits at the first attempt but for one in 10^9."""
 
-# Committed cells per row: columns, auxiliary columns and quotient chunks, as base elements.
-_CHAIN_CELLS = CELLS + 5 + 5 * 5 + 10
-_TREE_CELLS = CELLS + 2 * 5 + 10
-_TOTALS_CELLS = 25 + 12 * 5 + 10
-_RANGE_CELLS = 2 + 5 + 5
+# Committed cells per row: columns, masks of terminals, auxiliary columns and
+# quotient chunks, as base elements.
+_CHAIN_CELLS = CELLS + 5 + 5 + 5 * 5 + 15
+_TREE_CELLS = CELLS + 5 + 2 * 5 + 15
+_TOTALS_CELLS = 25 + 5 + 12 * 5 + 15
+_RANGE_CELLS = 2 + 5 + 5 + 10
 
 
 @dataclass(frozen=True)

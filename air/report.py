@@ -98,8 +98,15 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
         "Not proven:",
         *(f"  - {line}" for line in NOT_PROVEN),
         "",
-        *banner(NOT_ZERO_KNOWLEDGE),
+        *zero_knowledge_lines(acceptance.key.parameters.zk),
     ]
+
+
+def zero_knowledge_lines(zk: bool) -> list[str]:
+    """Whether a proof hides its witness."""
+    if not zk:
+        return banner(NOT_ZERO_KNOWLEDGE)
+    return ["Zero-knowledge: the proof shows nothing about accounts beyond what is printed here."]
 
 
 def security_lines(security: Report) -> list[str]:
@@ -186,8 +193,8 @@ def acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
         "key_digest": acceptance.key.digest.hex(),
         "checks": checks_json(acceptance.checks),
         "security": security_json(acceptance.security),
-        "zero_knowledge": False,
-        "warnings": [NOT_ZERO_KNOWLEDGE],
+        "zero_knowledge": acceptance.key.parameters.zk,
+        "warnings": [] if acceptance.key.parameters.zk else [NOT_ZERO_KNOWLEDGE],
         "not_proven": list(NOT_PROVEN),
     }
 

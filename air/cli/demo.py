@@ -20,7 +20,7 @@ from air.cli.prove import require_free
 from air.context import short_digest
 from air.inclusion.check import check_inclusion
 from air.registry import format_amount
-from air.report import NOT_ZERO_KNOWLEDGE, banner, cut_bits, error_json, error_text
+from air.report import cut_bits, error_json, error_text
 from air.verification import verify_publication
 from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import Code, Rejected
@@ -274,5 +274,3 @@ def _summarise(story: _Story, folder: Path | None, seconds: float) -> None:
     )
     if folder is not None:
         click.echo(f"Try it yourself: liabilities verify {folder / 'publication'}/*.proof")
-    for line in banner(NOT_ZERO_KNOWLEDGE):
-        click.echo(line)

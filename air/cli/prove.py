@@ -18,7 +18,7 @@ from air.cli.outcome import (
 )
 from air.cli.progress import progress_bar
 from air.context import short_digest
-from air.report import NOT_ZERO_KNOWLEDGE, banner, statement_json
+from air.report import statement_json
 from stark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ def prove(
             name: {"path": str(path), "bytes": path.stat().st_size} for name, path in _files(run)
         },
         "seconds": run.seconds,
-        "warnings": [NOT_ZERO_KNOWLEDGE],
     }
     return finish(as_json, fields, run_lines(run))
 
@@ -119,7 +118,6 @@ def run_lines(run: ProofRun) -> list[str]:
         f"digest     {digest.hex()}",
         f"  short    {short_digest(digest)}",
         "The store holds every salt and balance: it stays with the exchange.",
-        *banner(NOT_ZERO_KNOWLEDGE),
     ]
 
 

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stark.constraints.bus import Bus, Interaction
-from stark.constraints.expression import Column, Expression, Graph, Part, Selector
+from stark.constraints.expression import Column, Expression, Graph, Op, Part, Selector
 from stark.errors import UsageError
 from stark.field.koalabear import TWO_ADICITY, P
 
@@ -76,6 +76,8 @@ class SymbolicAir:
     periodic: list[tuple[int, ...]] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     interactions: list[Interaction] = field(default_factory=list)
+    mask_width: int = 0
+    """Main columns at the end that the prover adds itself (see :mod:`stark.lookup.logup`)."""
 
     def width(self, part: Part) -> int:
         return len(self.columns[part])
@@ -207,8 +209,13 @@ class AirBuilder:
     def _constrain(
         self, label: str, expressions: Sequence[Expression], selector: Selector | None
     ) -> None:
+        if not expressions:
+            raise UsageError(f"{self._air.name}: {label!r} constrains nothing")
         for index, expression in enumerate(expressions):
             name = self._unique(label if len(expressions) == 1 else f"{label} [{index}]")
+            self._own(name, expression)
+            if expression.degree == 0:
+                raise UsageError(f"{self._air.name}: {name!r} is about no column")
             if selector is not None:
                 expression = self._air.graph.selector(selector) * expression
             self._air.constraints.append(Constraint(name, expression))
@@ -229,19 +236,37 @@ class AirBuilder:
                 f"got {len(values)}"
             )
         counts = (count,) if isinstance(count, Expression | int) else tuple(count)
+        name = self._unique(label or f"{bus.name} {len(self._air.interactions)}")
+        if not counts:
+            raise UsageError(f"{self._air.name}: {name!r} counts nothing")
+        if bound is not None and bound < 0:
+            raise UsageError(f"{self._air.name}: {name!r} has the negative bound {bound}")
+        for value in counts:
+            if bound is not None and isinstance(value, int) and abs(value) > bound:
+                raise UsageError(f"{self._air.name}: {name!r} counts {value}, beyond its bound")
         self._air.interactions.append(
             Interaction(
-                self._unique(label or f"{bus.name} {len(self._air.interactions)}"),
+                name,
                 bus,
-                tuple(self._expression(value) for value in values),
-                tuple(self._expression(value) for value in counts),
+                tuple(self._expression(name, value) for value in values),
+                tuple(self._expression(name, value) for value in counts),
                 received,
                 bound,
             )
         )
 
-    def _expression(self, value: Expression | int) -> Expression:
-        return self.constant(value) if isinstance(value, int) else value
+    def _expression(self, label: str, value: Expression | int) -> Expression:
+        if isinstance(value, int):
+            return self.constant(value)
+        self._own(label, value)
+        return value
+
+    def _own(self, label: str, expression: Expression) -> None:
+        """Refuse what is no expression of this table: its index would name another node here."""
+        if not isinstance(expression, Expression) or expression.graph is not self._air.graph:
+            raise UsageError(
+                f"{self._air.name}: {label!r} uses something that is no expression of this table"
+            )
 
 
 def symbolic(air: Air) -> SymbolicAir:
@@ -260,17 +285,26 @@ def symbolic(air: Air) -> SymbolicAir:
         raise UsageError(f"{air.name}: an AIR without constraints and buses proves nothing")
     if not result.columns[Part.MAIN]:
         raise UsageError(f"{air.name}: an AIR needs at least one main column")
-    _refuse_untouched_columns(result)
+    _refuse_untouched(result)
     return result
 
 
-def _refuse_untouched_columns(air: SymbolicAir) -> None:
+def _refuse_untouched(air: SymbolicAir) -> None:
+    """Columns and values that no constraint and no message uses are bound to nothing."""
     roots = [constraint.expression.index for constraint in air.constraints]
     for interaction in air.interactions:
         roots += [expression.index for expression in interaction.values + interaction.counts]
-    nodes = air.graph.nodes
-    touched = {nodes[index][1:3] for index in air.graph.reachable(roots) if nodes[index][0] == 1}
+    used = [air.graph.nodes[index] for index in air.graph.reachable(roots)]
+    columns = {node[1:3] for node in used if node[0] == Op.CELL}
     for part, names in air.columns.items():
         for column, name in enumerate(names):
-            if (part, column) not in touched:
+            if (part, column) not in columns:
                 raise UsageError(f"{air.name}: no constraint or bus touches column {name!r}")
+    publics = {node[1] for node in used if node[0] == Op.PUBLIC}
+    for index, name in enumerate(air.publics):
+        if index not in publics:
+            raise UsageError(f"{air.name}: no constraint or bus touches public value {name!r}")
+    periodic = {node[1] for node in used if node[0] == Op.PERIODIC}
+    for index in range(len(air.periodic)):
+        if index not in periodic:
+            raise UsageError(f"{air.name}: no constraint or bus touches periodic column {index}")

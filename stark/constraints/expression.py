@@ -47,11 +47,14 @@ class Selector(IntEnum):
 
 
 class Challenge(IntEnum):
-    """Random elements of the bus argument; the second argument of a node is the exponent."""
+    """Elements of the extension that the bus argument is written with; the second argument of a
+    node is the exponent. ALPHA, BETA and GAMMA are random, BASIS is x itself, whose powers make an
+    element of five base columns."""
 
     ALPHA = 0
     BETA = 1
     GAMMA = 2
+    BASIS = 3
 
 
 Node = tuple[int, ...]

@@ -154,6 +154,7 @@ class _Scalars:
             Challenge.ALPHA: constants.alpha,
             Challenge.BETA: constants.beta,
             Challenge.GAMMA: constants.gamma,
+            Challenge.BASIS: extension.BASIS[1],
         }
 
     def leaf(self, node: Node) -> Element:

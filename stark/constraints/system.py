@@ -15,7 +15,7 @@ from stark.constraints.bus import Bus
 from stark.constraints.expression import Op, Part
 from stark.errors import UsageError
 from stark.field.koalabear import P
-from stark.lookup.logup import BusArgument, bus_argument
+from stark.lookup.logup import BusArgument, add_terminal_mask, bus_argument
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Table:
         return 1 << self.symbolic.log_height
 
     @property
+    def witness_width(self) -> int:
+        """Main columns that a trace has; the prover adds those that hide the terminal."""
+        return self.width(Part.MAIN) - self.symbolic.mask_width
+
+    @property
     def public_count(self) -> int:
         return len(self.symbolic.publics)
 
@@ -77,6 +82,9 @@ class System:
     ----------
     airs
         At least one, with unique names.
+    zk
+        Whether proofs hide the witness: terminals are masked, and quotients are split so that
+        masked columns fit.
 
     Raises
     ------
@@ -86,17 +94,21 @@ class System:
         around p.
     """
 
-    def __init__(self, airs: Sequence[Air]) -> None:
+    def __init__(self, airs: Sequence[Air], zk: bool = False) -> None:
         if not airs:
             raise UsageError("a system needs at least one table")
         names = [air.name for air in airs]
         if len(set(names)) != len(names):
             raise UsageError(f"two tables share a name: {names}")
+        self.zk = zk
         symbolics = [symbolic(air) for air in airs]
+        if zk:
+            for written in symbolics:
+                add_terminal_mask(written)
         self.buses = _collect_buses(symbolics)
         numbers = {bus.name: number for number, bus in enumerate(self.buses, start=1)}
         self.tables = tuple(
-            _table(air, written, bus_argument(written, numbers))
+            _table(air, written, bus_argument(written, numbers), zk)
             for air, written in zip(airs, symbolics, strict=True)
         )
         _check_bus_bounds(self.buses, symbolics)
@@ -113,6 +125,7 @@ class System:
     def digest(self) -> bytes:
         """SHA-256 over every constraint, width, degree, height, bus and the order of the tables."""
         state = hashlib.sha256(b"stark/system/v0")
+        state.update(_number(self.zk) + _number(len(self.buses)) + _number(len(self.tables)))
         for bus in self.buses:
             state.update(_text(bus.name) + _number(bus.width))
         for table in self.tables:
@@ -192,7 +205,7 @@ def _check_bus_bounds(buses: Sequence[Bus], airs: Sequence[SymbolicAir]) -> None
             )
 
 
-def _table(air: Air, written: SymbolicAir, argument: BusArgument) -> Table:
+def _table(air: Air, written: SymbolicAir, argument: BusArgument, zk: bool) -> Table:
     constraints = tuple(written.constraints) + argument.constraints
     degree = max(constraint.expression.degree for constraint in constraints)
     return Table(
@@ -202,8 +215,10 @@ def _table(air: Air, written: SymbolicAir, argument: BusArgument) -> Table:
         constraints=constraints,
         degree=degree,
         # A constraint of degree d has fewer than d N coefficients (d >= 2, X - w^-1 included);
-        # divided by X^N - 1 fewer than (d - 1) N remain.
-        quotient_chunks=max(1, degree - 1),
+        # divided by X^N - 1 fewer than (d - 1) N remain. With masked columns of (1 + s) N
+        # coefficients they are fewer than (d - 1 + d s) N, which is at most d N; and chunks hide
+        # one another only if there are two.
+        quotient_chunks=max(2, degree) if zk else max(1, degree - 1),
         next_columns=_next_columns(written, constraints),
     )
 

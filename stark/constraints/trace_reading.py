@@ -67,7 +67,8 @@ def _preprocessed(table: Table) -> NDArray[Any]:
 
 
 def _canonical(table: Table, part: Part, values: NDArray[Any]) -> Values:
-    expected = (table.height, table.width(part))
+    width = table.witness_width if part is Part.MAIN else table.width(part)
+    expected = (table.height, width)
     if values.shape != expected or (values.dtype.kind not in "iu" and values.size):
         raise UsageError(
             f"{table.name}: expected integers of shape {expected}, "
@@ -80,7 +81,9 @@ def _canonical(table: Table, part: Part, values: NDArray[Any]) -> Values:
         raise UsageError(
             f"{table.name}: {name} on row {row} is {values[row, column]}, not in 0 ... p - 1"
         )
-    return values.astype(np.uint64)
+    # What the prover adds to hide terminals is zero as far as a trace is concerned.
+    padding = table.width(part) - width
+    return np.pad(values.astype(np.uint64), [(0, 0), (0, padding)])
 
 
 class _Chunk:

@@ -17,11 +17,25 @@ Element = tuple[int, int, int, int, int]
 DEGREE = 5
 ZERO: Element = (0, 0, 0, 0, 0)
 ONE: Element = (1, 0, 0, 0, 0)
+BASIS: tuple[Element, ...] = (
+    (1, 0, 0, 0, 0),
+    (0, 1, 0, 0, 0),
+    (0, 0, 1, 0, 0),
+    (0, 0, 0, 1, 0),
+    (0, 0, 0, 0, 1),
+)
+"""1, x, ..., x^4: an extension column is the combination of its five base columns."""
 
 
 def from_base(value: int) -> Element:
     """The base-field element ``value`` (any integer) as an element of F."""
     return (value % P, 0, 0, 0, 0)
+
+
+def from_coefficients(values: Sequence[int]) -> Element:
+    """Up to five canonical coefficients, that of x^0 first; missing ones are zero."""
+    a, b, c, d, e = (*values, 0, 0, 0, 0, 0)[:DEGREE]
+    return (a, b, c, d, e)
 
 
 def add(a: Element, b: Element) -> Element:

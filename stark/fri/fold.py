@@ -141,24 +141,31 @@ def fold(codeword: Vector, log_arity: int, beta: Element, log_blowup: int) -> ND
     return trimmed(out, rows)
 
 
-def interpolate_final(codeword: Vector) -> list[Element]:
-    """The N coefficients, canonical, of the polynomial of degree below N on coset 0.
+def interpolate_final(codeword: Vector, count: int) -> list[Element]:
+    """The first ``count`` coefficients, canonical, of the polynomial that the codeword evaluates.
 
     Parameters
     ----------
     codeword
-        (5, B, N) uint32, C-contiguous, Montgomery form; N a power of two, small: this is numpy, not
-        a kernel. An honest codeword's other cosets follow from the first, and are not read.
+        (5, B, N) uint32, C-contiguous, Montgomery form; B and N powers of two, small: this is
+        numpy, not a kernel.
+    count
+        1 ... B N; an honest codeword's other coefficients are zero, and are not looked at.
 
     Raises
     ------
     ValueError
-        If a shape, dtype or layout is another.
+        If a shape, dtype, layout or the count is another.
     """
-    _, length = _check_codeword(codeword)
-    values = from_montgomery(np.ascontiguousarray(codeword[:, 0])).astype(np.uint64)
+    cosets, rows = _check_codeword(codeword)
+    length = cosets * rows
+    if not 1 <= count <= length:
+        raise ValueError(f"count must be in 1 ... {length}, got {count}")
+    # Natural order: entry (c, i) is value number c + B i.
+    natural = np.ascontiguousarray(codeword.transpose(0, 2, 1)).reshape(DEGREE, length)
+    values = from_montgomery(natural).astype(np.uint64)
     modulus = np.uint64(P)
-    # Columns [:, :, m] are transforms of every (N/L)-th value from the m-th. Two of length L give
+    # Columns [:, :, m] are transforms of every (M/L)-th value from the m-th. Two of length L give
     # one of length 2 L, even and odd values apart; products are below 2^62, sums below 2^33.
     transforms = values.reshape(DEGREE, 1, length)
     for layer in range(length.bit_length() - 1):
@@ -169,7 +176,7 @@ def interpolate_final(codeword: Vector) -> list[Element]:
         odd = transforms[:, :, half:] * twiddles[:, np.newaxis] % modulus
         pair = ((even + odd) % modulus, (even + modulus - odd) % modulus)
         transforms = np.concatenate(pair, axis=1)
-    columns = transforms[:, :, 0] * np.uint64(inverse(length)) % modulus
+    columns = transforms[:, :count, 0] * np.uint64(inverse(length)) % modulus
     return [(a, b, c, d, e) for a, b, c, d, e in columns.T.tolist()]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stark.constraints.expression import Part
 from stark.constraints.interpreter import Constants, RowInputs, evaluate_roots
 from stark.constraints.program import compile_store
 from stark.constraints.system import Table
@@ -17,6 +18,7 @@ from stark.errors import UsageError
 from stark.field import simd
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import batch_inverse, multiply, running_sum
+from stark.field.koalabear import P
 from stark.field.memory import LANES, aligned_empty, padded_width
 from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_montgomery
 from stark.jit import kernel
@@ -64,7 +66,7 @@ def auxiliary_columns(
         5k ... 5k + 4 hold the fraction of group k on its row; the last five hold the running sum,
         which is 0 on row 0.
     terminal
-        The sum of all fractions over all rows, canonical.
+        The sum of all fractions over all rows, and of the mask of row 0 if there is one; canonical.
 
     Raises
     ------
@@ -93,15 +95,31 @@ def auxiliary_columns(
     for lo in range(0, table.height, CHUNK_ROWS):
         hi = min(table.height, lo + CHUNK_ROWS)
         values = evaluate_roots(program, inputs, constants, (lo, hi))
-        carry = _fill(columns, hi - lo, table, values, carry)
+        mask = _terminal_mask(table, main) if lo == 0 else None
+        carry = _fill(columns, hi - lo, table, values, carry, mask)
         _store_transposed(columns, matrix[lo:hi])
     return matrix, tuple(from_montgomery(carry).tolist())
 
 
-def _fill(columns: Array, rows: int, table: Table, values: Sequence[Array], carry: Array) -> Array:
+def _terminal_mask(table: Table, main: Array) -> Array | None:
+    """The element on row 0 that hides the terminal, (5,), if the table has one."""
+    if not table.symbolic.mask_width:
+        return None
+    return main[0, table.witness_width : table.width(Part.MAIN)]
+
+
+def _fill(
+    columns: Array,
+    rows: int,
+    table: Table,
+    values: Sequence[Array],
+    carry: Array,
+    mask: Array | None,
+) -> Array:
     """Fractions and running sum of some rows, a column per row of ``columns``; the new sum.
 
     ``values`` alternates numerators and denominators. The last fraction makes way for the sum.
+    ``mask`` joins the sum on the first of these rows.
     """
     groups = table.bus_argument.groups
     for number, group in enumerate(groups):
@@ -117,6 +135,8 @@ def _fill(columns: Array, rows: int, table: Table, values: Sequence[Array], carr
         length,
         64 * LANES,
     )
+    if mask is not None:
+        sums[:, 0] = (sums[:, 0].astype(np.uint64) + mask) % P
     steps = np.empty((DEGREE, rows + 1), np.uint32)
     steps[:, 0] = carry
     steps[:, 1:] = sums[:, :rows]

@@ -17,6 +17,13 @@ The last group has no column of its own: it sits in the constraint of the runnin
 
 on all rows, cyclically. Summed over the rows it says that the table's fractions add up to its
 *terminal* tau, whatever phi starts from. The verifier checks that the terminals add up to zero.
+
+Terminals depend on the witness. A system that hides it adds to each table five main columns, zero but
+on row 0, where they hold a random element r_t; r_t joins the running sum, so that the terminal is
+uniform, and the honest prover takes r_t that add up to zero. Nothing checks that: for fixed traces,
+the sum of all fractions is a rational function of alpha that vanishes at infinity, so that a constant
+sum of the r_t, fixed before alpha is drawn, can only be its negative if both are zero (up to the error
+that is counted for vanishing fractions).
 """
 
 from __future__ import annotations
@@ -26,8 +33,10 @@ from dataclasses import dataclass
 
 from stark.constraints.air import Constraint, SymbolicAir
 from stark.constraints.bus import Interaction
-from stark.constraints.expression import Challenge, Expression, Graph, Part, Selector
+from stark.constraints.expression import Challenge, Column, Expression, Graph, Part, Selector
+from stark.field.extension import DEGREE
 
+MASK_NAME = "bus mask"
 MINIMUM_DEGREE_TARGET = 3
 """Groups may reach this degree even in an AIR of lower degree: two fractions a column need 3."""
 
@@ -55,6 +64,31 @@ class BusArgument:
         return len(self.groups)
 
 
+def add_terminal_mask(air: SymbolicAir) -> None:
+    """Give a table with buses the five main columns that hide its terminal."""
+    if not air.interactions:
+        return
+    first = air.graph.selector(Selector.FIRST)
+    names = air.columns[Part.MAIN]
+    for power in range(DEGREE):
+        names.append(f"{MASK_NAME}[{power}]")
+        cell = Column(air.graph, Part.MAIN, len(names) - 1)
+        air.constraints.append(
+            Constraint(f"{MASK_NAME}[{power}] is zero but on row 0", cell - first * cell)
+        )
+    air.mask_width = DEGREE
+
+
+def _terminal_mask(air: SymbolicAir) -> Expression:
+    """The element that the mask columns hold on a row; 0 without them."""
+    mask = air.graph.constant(0)
+    start = air.width(Part.MAIN) - air.mask_width
+    for power in range(air.mask_width):
+        cell = air.graph.cell(Part.MAIN, start + power, 0)
+        mask = mask + air.graph.challenge(Challenge.BASIS, power) * cell
+    return mask
+
+
 def bus_argument(air: SymbolicAir, bus_numbers: Mapping[str, int]) -> BusArgument:
     """The auxiliary columns and constraints that tie ``air`` to its buses."""
     if not air.interactions:
@@ -70,7 +104,7 @@ def bus_argument(air: SymbolicAir, bus_numbers: Mapping[str, int]) -> BusArgumen
     step = graph.cell(Part.AUXILIARY, len(groups) - 1, 1) - columns[-1]
     for column in columns[:-1]:
         step = step - column
-    step = step + graph.terminal() * graph.selector(Selector.LAST)
+    step = step - _terminal_mask(air) + graph.terminal() * graph.selector(Selector.LAST)
     last = groups[-1]
     constraints.append(
         Constraint(f"bus running sum {_names(last)}", step * last.denominator - last.numerator)

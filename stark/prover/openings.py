@@ -9,33 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.field import extension as ext
-from stark.field.barycentric import evaluate_columns, weights
+from stark.field.barycentric import weights
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import domain_points
 from stark.field.koalabear import root_of_unity
 from stark.field.ntt import coset_shift
 from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
-from stark.verifier.deep import BASIS, TREE_OF, RowSum, TableDeep
+from stark.prover.extension import ExtendedColumns
+from stark.verifier.deep import TREE_OF, RowSum, TableDeep
 from stark.verifier.layout import TableLayout, Tree, cells
-
-Extension = NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
-class TableExtensions:
-    """The low-degree extensions of one table, by tree; trees without its columns are absent."""
+class TableColumns:
+    """The extended columns of one table, by tree; trees without its columns are absent."""
 
     layout: TableLayout
-    extensions: dict[Tree, Extension]
+    columns: dict[Tree, ExtendedColumns]
 
 
 def out_of_domain_values(
-    parts: TableExtensions, zeta: Element, log_blowup: int
+    parts: TableColumns, zeta: Element, log_blowup: int
 ) -> tuple[Element, ...]:
-    """The table's opened values in layout order, from coset 0 of its extensions."""
+    """The table's opened values in layout order."""
     layout = parts.layout
     table = layout.table
-    here = _values_at(parts, zeta, log_blowup)
+    here = _values_at(parts, zeta, log_blowup, set(parts.columns))
     values = [here[TREE_OF[part]][column] for part, column in layout.here]
     if layout.following:
         next_point = ext.scale(zeta, root_of_unity(table.log_height))
@@ -45,28 +44,18 @@ def out_of_domain_values(
     return (*values, *here[Tree.QUOTIENT])
 
 
-def element(coefficients: Sequence[int]) -> Element:
-    """Five canonical integers as an element."""
-    a, b, c, d, e = coefficients
-    return (a, b, c, d, e)
-
-
 def _values_at(
-    parts: TableExtensions, point: Element, log_blowup: int, trees: set[Tree] | None = None
+    parts: TableColumns, point: Element, log_blowup: int, trees: set[Tree]
 ) -> dict[Tree, list[Element]]:
-    """All columns at ``point``, extension columns recombined from their five base columns."""
+    """Columns of some trees at ``point``, extension columns recombined from their base columns."""
     table = parts.layout.table
-    shift = coset_shift(table.log_height, log_blowup, 0)
-    row_weights = weights(table.log_height, shift, point)
+    row_weights = weights(table.log_height, coset_shift(table.log_height, log_blowup, 0), point)
     result = {}
-    for tree, extension in parts.extensions.items():
-        if trees is not None and tree not in trees:
-            continue
-        values = evaluate_columns(extension[0], row_weights)[: cells(table, tree)]
-        elements = [element(value) for value in values.tolist()]
+    for tree in trees:
+        elements = parts.columns[tree].at(point, row_weights)[: cells(table, tree)]
         if tree in (Tree.AUXILIARY, Tree.QUOTIENT):
             elements = [
-                ext.total(ext.multiply(unit, elements[start + i]) for i, unit in enumerate(BASIS))
+                ext.total(map(ext.multiply, ext.BASIS, elements[start : start + DEGREE]))
                 for start in range(0, len(elements), DEGREE)
             ]
         result[tree] = elements
@@ -74,7 +63,7 @@ def _values_at(
 
 
 def deep_codeword(
-    parts: TableExtensions,
+    parts: TableColumns,
     values: Sequence[Element],
     coefficients: Sequence[Element],
     zeta: Element,
@@ -84,7 +73,7 @@ def deep_codeword(
     table = parts.layout.table
     deep = TableDeep.of(parts.layout, values, coefficients, zeta)
     spreads = [
-        [(row.tree, _spread(row, parts.extensions[row.tree].shape[2])) for row in one.rows]
+        [(row.tree, _spread(row, parts.columns[row.tree].values.shape[2])) for row in one.rows]
         for one in deep.sums
     ]
     codeword = np.zeros((DEGREE, 1 << log_blowup, table.height), np.uint32)
@@ -95,7 +84,7 @@ def deep_codeword(
             inverses = inverse_differences(points, point_sum.point)
             value = point_sum.value  # taken off once, with the first tree
             for tree, weights_of_cells in spread:
-                numerators = combine_rows(parts.extensions[tree][coset], weights_of_cells)
+                numerators = combine_rows(parts.columns[tree].values[coset], weights_of_cells)
                 accumulate_quotient(out, numerators, value, inverses)
                 value = ext.ZERO
         codeword[:, coset] = out

@@ -17,17 +17,20 @@ from stark.errors import UsageError
 from stark.field import extension as ext
 from stark.field.extension import Element
 from stark.field.extension_kernels import scale
-from stark.field.koalabear import GENERATOR, P
+from stark.field.koalabear import GENERATOR
 from stark.fri.fold import fold, interpolate_final
 from stark.hash.sha256_kernels import grind
 from stark.lookup.columns import auxiliary_columns
 from stark.merkle.multiproof import encode_opening
 from stark.merkle.tree import CodewordTree
 from stark.prover.commitment import Commitment, commit
+from stark.prover.extension import ExtendedColumns, add_mod
 from stark.prover.keygen import ProvingKey
-from stark.prover.openings import TableExtensions, deep_codeword, out_of_domain_values
-from stark.prover.quotient import quotient_extension
-from stark.prover.trace import Trace, main_matrix
+from stark.prover.masks import Masks
+from stark.prover.openings import TableColumns, deep_codeword, out_of_domain_values
+from stark.prover.quotient import quotient_columns
+from stark.prover.randomness import Randomness, SystemRandomness
+from stark.prover.trace import Trace, main_matrix, write_terminal_mask
 from stark.transcript.transcript import ProverTranscript
 from stark.verifier.header import encode_header
 from stark.verifier.layout import TableLayout, Tree
@@ -51,6 +54,7 @@ def prove(
     publics: PublicValues,
     context: bytes = b"",
     progress: Progress | None = None,
+    randomness: Randomness | None = None,
 ) -> bytes:
     """Prove that the traces satisfy the key's system with these public values.
 
@@ -69,6 +73,9 @@ def prove(
         Bytes that the proof is bound to; the verifier must present the same.
     progress
         Called with the name of each round as it begins.
+    randomness
+        Where masks and salts come from; the operating system by default. Anything else is for
+        tests: masks that can be guessed hide nothing.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def prove(
     Rejected
         ``Public`` or ``Canonical``, for public values that no verifier accepts.
     """
-    return Prover(key, publics, context, progress).run(traces)
+    return Prover(key, publics, context, progress, randomness).run(traces)
 
 
 class Prover:
@@ -93,6 +100,7 @@ class Prover:
         publics: PublicValues,
         context: bytes = b"",
         progress: Progress | None = None,
+        randomness: Randomness | None = None,
     ) -> None:
         self.key = key
         self.verification = key.verification
@@ -102,16 +110,20 @@ class Prover:
         self.publics = checked_publics(self.tables, publics)
         self.transcript = ProverTranscript(schema(key.verification, len(context)))
         self.progress = progress or (lambda _: None)
+        self.masks = (
+            Masks(self.parameters, randomness or SystemRandomness()) if self.parameters.zk else None
+        )
         self.challenges = LookupChallenges(ext.ZERO, ext.ZERO, ext.ZERO)
         self.terminals: dict[str, Element] = {}
 
     def run(self, traces: Mapping[str, Trace]) -> bytes:
         """All rounds; returns the proof."""
         self._check_names(traces)
-        if self.parameters.zk:
-            raise UsageError("zero-knowledge proofs are not available in this version")
         bind(self.transcript, self.verification, self.publics, self.context)
+        if self.masks is not None:
+            self.transcript.send_digests("salt", [self.masks.transcript_salt()])
         main = [main_matrix(table, traces[table.name]) for table in self.tables]
+        self.mask_terminals(main)
         commitments = {Tree.PREPROCESSED: self.key.commitment}
         self.progress("main columns")
         commitments[Tree.MAIN] = self.commit_main(main)
@@ -123,9 +135,10 @@ class Prover:
         commitments[Tree.QUOTIENT] = self.commit_quotient(commitments)
         self.progress("openings")
         zeta = self.draw_zeta()
-        parts = [self._extensions(index, commitments) for index in range(len(self.tables))]
+        parts = [self._columns(index, commitments) for index in range(len(self.tables))]
         values = self.send_values(parts, zeta)
         codewords = self.batched_codewords(parts, values, zeta)
+        self.mask_codewords(codewords, commitments[Tree.MAIN])
         self.progress("low-degree test")
         layers = self.fri(codewords)
         self.work("work queries")
@@ -137,8 +150,19 @@ class Prover:
 
     # ---- rounds
 
+    def mask_terminals(self, main: Sequence[Matrix]) -> None:
+        """Draw what hides each table's terminal, if the proof hides the witness."""
+        if self.masks is None:
+            return
+        members = bus_tables(self.tables)
+        names = (table.name for table in members)
+        drawn = dict(zip(names, self.masks.terminals(members), strict=True))
+        for table, matrix in zip(self.tables, main, strict=True):
+            if table.name in drawn:
+                write_terminal_mask(table, matrix, drawn[table.name])
+
     def commit_main(self, main: Sequence[Matrix]) -> Commitment:
-        commitment = commit(self.tables, Tree.MAIN, main, self.parameters)
+        commitment = commit(self.tables, Tree.MAIN, main, self.parameters, self.masks)
         self.transcript.send_digests("main commitment", commitment.cap)
         return commitment
 
@@ -146,7 +170,7 @@ class Prover:
         self.work("work lookup")
         self.challenges = LookupChallenges(*self.transcript.draw("lookup"))
         matrices = self.auxiliary_matrices(main)
-        commitment = commit(self.tables, Tree.AUXILIARY, matrices, self.parameters)
+        commitment = commit(self.tables, Tree.AUXILIARY, matrices, self.parameters, self.masks)
         self.transcript.send_digests("auxiliary commitment", commitment.cap)
         self.transcript.send_extension(
             "terminals", [self.terminals[table.name] for table in bus_tables(self.tables)]
@@ -175,21 +199,20 @@ class Prover:
     def commit_quotient(self, commitments: Mapping[Tree, Commitment]) -> Commitment:
         self.work("work constraints")
         (challenge,) = self.transcript.draw("constraints")
-        extensions = [
+        columns = [
             self.quotient(index, commitments, challenge) for index in range(len(self.tables))
         ]
-        commitment = Commitment(self.tables, Tree.QUOTIENT, extensions, self.parameters)
+        commitment = Commitment(self.tables, Tree.QUOTIENT, columns, self.parameters, self.masks)
         self.transcript.send_digests("quotient commitment", commitment.cap)
         return commitment
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> Matrix:
+    ) -> ExtendedColumns:
         table = self.tables[index]
+        found = self._columns(index, commitments).columns
         trees = (Tree.PREPROCESSED, Tree.MAIN, Tree.AUXILIARY)
-        parts = [
-            commitments[tree].extensions[index] if tree in commitments else None for tree in trees
-        ]
+        parts = [found[tree].values if tree in found else None for tree in trees]
         constants = Constants(
             publics=self.publics[table.name],
             alpha=self.challenges.alpha,
@@ -197,7 +220,10 @@ class Prover:
             gamma=self.challenges.gamma,
             terminal=self.terminals.get(table.name, ext.ZERO),
         )
-        return quotient_extension(table, parts, constants, challenge, self.parameters.log_blowup)
+        masks = None if self.masks is None else self.masks.chunks(table)
+        return quotient_columns(
+            table, parts, constants, challenge, self.parameters.log_blowup, masks
+        )
 
     def draw_zeta(self) -> Element:
         self.work("work zeta")
@@ -211,7 +237,7 @@ class Prover:
         return zeta
 
     def send_values(
-        self, parts: Sequence[TableExtensions], zeta: Element
+        self, parts: Sequence[TableColumns], zeta: Element
     ) -> list[tuple[Element, ...]]:
         values = []
         for part in parts:
@@ -222,7 +248,7 @@ class Prover:
 
     def batched_codewords(
         self,
-        parts: Sequence[TableExtensions],
+        parts: Sequence[TableColumns],
         values: Sequence[Sequence[Element]],
         zeta: Element,
     ) -> dict[int, Matrix]:
@@ -241,9 +267,15 @@ class Prover:
                 part, own, coefficients[start:end], zeta, self.parameters.log_blowup
             )
             height = part.layout.table.log_height
-            codewords[height] = _sum(codewords[height], word) if height in codewords else word
+            codewords[height] = add_mod(codewords[height], word) if height in codewords else word
             start = end
         return codewords
+
+    def mask_codewords(self, codewords: dict[int, Matrix], main: Commitment) -> None:
+        """Add to each codeword the random one that was committed for its height."""
+        for log_height, mask in main.codeword_masks.items():
+            word = np.ascontiguousarray(mask.values[:, :, : ext.DEGREE].transpose(2, 0, 1))
+            codewords[log_height] = add_mod(codewords[log_height], word)
 
     def fri(self, codewords: Mapping[int, Matrix]) -> list[CodewordTree]:
         """Commit to each layer, fold it, and send the final polynomial."""
@@ -260,8 +292,9 @@ class Prover:
             log_height -= log_arity
             if log_height in codewords:
                 joining = ext.power(beta, 1 << log_arity)
-                word = _sum(word, _scaled(codewords[log_height], joining))
-        self.transcript.send_extension("final polynomial", interpolate_final(word))
+                word = add_mod(word, _scaled(codewords[log_height], joining))
+        final = interpolate_final(word, self.parameters.final_length)
+        self.transcript.send_extension("final polynomial", final)
         return layers
 
     def open(
@@ -298,19 +331,13 @@ class Prover:
                 f"unknown {sorted(set(traces) - names)}"
             )
 
-    def _extensions(self, index: int, commitments: Mapping[Tree, Commitment]) -> TableExtensions:
+    def _columns(self, index: int, commitments: Mapping[Tree, Commitment]) -> TableColumns:
         found = {}
         for tree, commitment in commitments.items():
-            extension = commitment.extensions[index]
-            if extension is not None:
-                found[tree] = extension
-        return TableExtensions(TableLayout.of(self.tables[index]), found)
-
-
-def _sum(a: Matrix, b: Matrix) -> Matrix:
-    """Element-wise sum mod p; the sum of two canonical values fits 32 bits."""
-    total = a + b
-    return np.where(total >= P, total - np.uint32(P), total).astype(np.uint32)
+            columns = commitment.columns[index]
+            if columns is not None:
+                found[tree] = columns
+        return TableColumns(TableLayout.of(self.tables[index]), found)
 
 
 def _scaled(codeword: Matrix, factor: Element) -> Matrix:

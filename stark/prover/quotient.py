@@ -17,22 +17,24 @@ from stark.constraints.program import compile_fold
 from stark.constraints.system import Table
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
-from stark.field.memory import aligned_empty, aligned_zeros, padded_width
+from stark.field.memory import aligned_zeros, padded_width
 from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
-from stark.field.ntt import coset_shift, evaluate_on_coset, interpolate_from_coset
+from stark.field.ntt import bit_reversal, coset_shift, interpolate_from_coset
+from stark.prover.extension import ExtendedColumns, extend, subtract_mod
 from stark.prover.selectors import coset_periodic, coset_selectors
 
 Extension = NDArray[np.uint32]
 
 
-def quotient_extension(
+def quotient_columns(
     table: Table,
     parts: Sequence[Extension | None],
     constants: Constants,
     constraint_challenge: Element,
     log_blowup: int,
-) -> Extension:
-    """The low-degree extension of a table's quotient chunks, (blowup, rows, padded width).
+    masks: Sequence[Extension] | None,
+) -> ExtendedColumns:
+    """A table's quotient chunks on its evaluation domain.
 
     Parameters
     ----------
@@ -40,12 +42,15 @@ def quotient_extension(
         Low-degree extensions of the preprocessed, main and auxiliary columns.
     constants
         Public values, bus challenges, terminal.
+    masks
+        (slack, 5) per pair of neighbouring chunks: m_j makes chunk j longer by X^N m_j and is
+        taken off chunk j + 1, so that the sum of X^(N j) q_j stays and each chunk alone is random.
     """
-    chunks = table.quotient_chunks
     roots = [constraint.expression.index for constraint in table.constraints]
     program = compile_fold(table.symbolic.graph, roots)
     weights = powers(constraint_challenge, len(table.constraints))
-    shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in range(chunks)]
+    cosets = range(table.quotient_chunks)
+    shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in cosets]
     remainders = []
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
@@ -64,7 +69,21 @@ def quotient_extension(
         )
         values = evaluate(program, inputs, constants, weights)
         remainders.append(_divided_coefficients(values, shift, table.height))
-    return _extend_chunks(_split(remainders, shifts, table.height), table, log_blowup)
+    coefficients = _split(remainders, shifts, table.height)
+    overflow = None if masks is None else _lend(coefficients, masks, table)
+    return extend(coefficients, overflow, log_blowup)
+
+
+def _lend(coefficients: Extension, masks: Sequence[Extension], table: Table) -> Extension:
+    """Take each mask off the chunk after its own; the chunks' overflows, (slack, padded width)."""
+    slack = len(masks[0])
+    rows = bit_reversal(table.log_height)[:slack]
+    overflow = aligned_zeros((slack, coefficients.shape[1]))
+    for chunk, mask in enumerate(masks):
+        overflow[:, DEGREE * chunk : DEGREE * (chunk + 1)] = mask
+        own = slice(DEGREE * (chunk + 1), DEGREE * (chunk + 2))
+        coefficients[rows, own] = subtract_mod(coefficients[rows, own], mask)
+    return overflow
 
 
 def _divided_coefficients(
@@ -109,11 +128,3 @@ def _inverse_vandermonde(nodes: Sequence[int]) -> list[list[int]]:
         factor = inverse(scale)
         columns.append([coefficient * factor % P for coefficient in basis])
     return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _extend_chunks(coefficients: NDArray[np.uint32], table: Table, log_blowup: int) -> Extension:
-    extension = aligned_empty((1 << log_blowup, *coefficients.shape))
-    for coset in range(1 << log_blowup):
-        shift = coset_shift(table.log_height, log_blowup, coset)
-        evaluate_on_coset(coefficients, shift, extension[coset])
-    return extension

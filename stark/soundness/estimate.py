@@ -143,8 +143,10 @@ def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
 def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> None:
     """With zero knowledge, refuse tables whose slack is smaller than what a proof reveals.
 
-    A query shows one row of the trace, an out-of-domain point one extension value (5 elements)
-    of a column, and one more coefficient makes the opened values uniform: queries + 5 * points + 1.
+    A query shows one row of the trace and the quotient at its point. The quotient depends on the
+    row and, if the table has constraints between rows, on the next one, which is not shown: masks
+    must make both uniform. An out-of-domain point shows one extension value (5 elements) of a
+    column. Hence points * (queries + 5) + 1 coefficients.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> 
     if not parameters.zk:
         return
     for table in figures.tables:
-        needed = parameters.queries + DEGREE * table.points + 1
+        needed = table.points * (parameters.queries + DEGREE) + 1
         present = (1 << table.log_height) >> parameters.log_slack
         if present < needed:
             check = f"random coefficients per column of table {table.name}"

@@ -90,10 +90,10 @@ class Profile:
 # What people see: SHA-256, because it is in every standard library; below the Johnson bound,
 # because that needs the fewest queries of what is proven; independent coefficients, because
 # powers would cost that regime the log2 of their number, about 8 bits of grinding, more. Zero
-# knowledge takes a 64th more coefficients: 128 in a table of 2^13, which is the smallest to hold
-# the 87 that 76 queries and 2 points reveal.
+# knowledge takes a 16th more coefficients: 256 in a table of 2^12, which is the smallest to hold
+# the 165 that 77 queries and 2 points reveal.
 _PUBLISHED: Final = Role(
-    regime="jbr", log_blowup=3, batching="independent", zk=True, log_slack=6, hash_suite="sha256"
+    regime="jbr", log_blowup=3, batching="independent", zk=True, log_slack=4, hash_suite="sha256"
 )
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(

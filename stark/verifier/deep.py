@@ -22,15 +22,6 @@ from stark.field.extension import DEGREE, Element
 from stark.field.koalabear import GENERATOR, P, root_of_unity
 from stark.verifier.layout import TableLayout, Tree, cells
 
-BASIS: tuple[Element, ...] = (
-    (1, 0, 0, 0, 0),
-    (0, 1, 0, 0, 0),
-    (0, 0, 1, 0, 0),
-    (0, 0, 0, 1, 0),
-    (0, 0, 0, 0, 1),
-)
-"""1, x, ..., x^4: an opened extension column is the combination of its five base columns."""
-
 TREE_OF = {
     Part.PREPROCESSED: Tree.PREPROCESSED,
     Part.MAIN: Tree.MAIN,
@@ -121,7 +112,7 @@ def _point_sum(
         weights = by_tree.setdefault(tree, {})
         coefficient = coefficients[index]
         if tree in (Tree.AUXILIARY, Tree.QUOTIENT):
-            for power, unit in enumerate(BASIS):
+            for power, unit in enumerate(ext.BASIS):
                 weights[DEGREE * column + power] = ext.multiply(coefficient, unit)
         else:
             weights[column] = coefficient

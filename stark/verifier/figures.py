@@ -10,17 +10,25 @@ from stark.verifier.layout import TableLayout
 def system_figures(system: System) -> SystemFigures:
     """Widths, heights, degrees and buses of ``system``."""
     return SystemFigures(
-        tables=tuple(_table_figures(table) for table in system.tables),
+        tables=tuple(
+            _table_figures(table, _is_first_of_height(system, table) and system.zk)
+            for table in system.tables
+        ),
         buses=tuple(_bus_figures(system, number) for number in range(len(system.buses))),
     )
 
 
-def _table_figures(table: Table) -> TableFigures:
+def _is_first_of_height(system: System, table: Table) -> bool:
+    return table is next(t for t in system.tables if t.log_height == table.log_height)
+
+
+def _table_figures(table: Table, masked: bool) -> TableFigures:
+    """``masked``: the mask of this height's codeword, one function more, is counted here."""
     layout = TableLayout.of(table)
     return TableFigures(
         name=table.name,
         log_height=table.log_height,
-        functions=layout.value_count,
+        functions=layout.value_count + masked,
         constraints=len(table.constraints),
         degree=max(table.degree, 1),
         points=2 if layout.following else 1,

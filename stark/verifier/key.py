@@ -45,6 +45,8 @@ class VerificationKey:
 
     def __post_init__(self) -> None:
         parameters = self.parameters
+        if parameters.zk != self.system.zk:
+            raise UsageError("system and parameters must agree on whether proofs hide the witness")
         if any(digest == bytes(32) for digest in self.preprocessed_cap):
             raise UsageError("the preprocessed commitment is a placeholder of zeros")
         for table in self.system.tables:
@@ -53,6 +55,12 @@ class VerificationKey:
                     f"{table.name}: constraints of degree {table.degree} need a blowup of at "
                     f"least {table.quotient_chunks}, the parameters have "
                     f"{1 << parameters.log_blowup}"
+                )
+            if parameters.zk and table.degree > 1 << parameters.log_slack:
+                # (d - 1 + d s) N coefficients of the quotient must fit d chunks of N.
+                raise UsageError(
+                    f"{table.name}: constraints of degree {table.degree} need a slack of at most "
+                    f"1/{table.degree}, the parameters have 1/{1 << parameters.log_slack}"
                 )
             if table.log_height + parameters.log_blowup > TWO_ADICITY:
                 raise UsageError(

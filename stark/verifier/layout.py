@@ -61,6 +61,15 @@ def cells(table: Table, tree: Tree) -> int:
     return table.width(part) * (DEGREE if part is Part.AUXILIARY else 1)
 
 
+def mask_cells(tree: Tree, zk: bool) -> int:
+    """Elements at the end of each joint row that hide the codeword of its height.
+
+    They are a random polynomial over the extension, committed with the main columns and added to
+    the DEEP codeword of that height: what FRI shows of it is then uniformly distributed.
+    """
+    return DEGREE if zk and tree is Tree.MAIN else 0
+
+
 def tables_in(tables: Sequence[Table], tree: Tree, log_height: int) -> list[int]:
     """Indices of the tables of one height that have columns in ``tree``, in system order."""
     return [
@@ -71,7 +80,7 @@ def tables_in(tables: Sequence[Table], tree: Tree, log_height: int) -> list[int]
 
 
 def tree_shape(
-    tables: Sequence[Table], tree: Tree, log_blowup: int, cap_height: int, salted: bool
+    tables: Sequence[Table], tree: Tree, log_blowup: int, cap_height: int, zk: bool
 ) -> TreeShape | None:
     """Shape of a commitment: at each height, the rows of its tables one after the other.
 
@@ -82,12 +91,12 @@ def tree_shape(
     for log_height in sorted({table.log_height for table in tables}, reverse=True):
         members = tables_in(tables, tree, log_height)
         if members:
-            width = sum(cells(tables[index], tree) for index in members)
+            width = sum(cells(tables[index], tree) for index in members) + mask_cells(tree, zk)
             groups.append((log_height + log_blowup, width))
     if not groups:
         return None
     return TreeShape(
         groups=tuple(groups),
-        salted=salted and tree is not Tree.PREPROCESSED,
+        salted=zk and tree is not Tree.PREPROCESSED,
         cap_height=0 if tree is Tree.PREPROCESSED else min(cap_height, groups[-1][0]),
     )

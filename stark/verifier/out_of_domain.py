@@ -77,7 +77,8 @@ class PointArithmetic:
             return self._periodic[node[1]]
         if op == Op.TERMINAL:
             return self._opened.terminal
-        base = (self._challenges.alpha, self._challenges.beta, self._challenges.gamma)
+        drawn = self._challenges
+        base = (drawn.alpha, drawn.beta, drawn.gamma, ext.BASIS[1])
         return ext.power(base[Challenge(node[1])], node[2])
 
     def add(self, left: Element | int, right: Element | int) -> Element | int:

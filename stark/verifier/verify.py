@@ -22,7 +22,14 @@ from stark.transcript.transcript import Transcript, VerifierTranscript
 from stark.verifier.deep import TableDeep, domain_point
 from stark.verifier.header import check_header
 from stark.verifier.key import VerificationKey
-from stark.verifier.layout import TableLayout, Tree, cells, tables_in, tree_shape
+from stark.verifier.layout import (
+    TableLayout,
+    Tree,
+    cells,
+    mask_cells,
+    tables_in,
+    tree_shape,
+)
 from stark.verifier.out_of_domain import LookupChallenges, OpenedTable, check_table, check_zeta
 from stark.verifier.protocol import (
     PROTOCOL,
@@ -239,6 +246,7 @@ def open_columns(
     tables = key.system.tables
     parameters = key.parameters
     rows: dict[tuple[int, Tree], dict[int, tuple[int, ...]]] = {}
+    codewords: dict[int, dict[int, Element]] = {}
     for tree in Tree:
         shape = tree_shape(
             tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk
@@ -250,8 +258,9 @@ def open_columns(
         for (log_size, _), group in zip(shape.groups, opening.rows, strict=True):
             positions = sorted({index % (1 << log_size) for index in indices})
             members = tables_in(tables, tree, log_size - parameters.log_blowup)
-            split_rows(tables, tree, members, positions, group, rows)
-    codewords: dict[int, dict[int, Element]] = {}
+            masks = split_rows(tables, tree, members, positions, group, rows)
+            if mask_cells(tree, parameters.zk):
+                codewords[log_size - parameters.log_blowup] = masks
     for number, deep in enumerate(deeps):
         log_height = deep.table.log_height
         log_size = log_height + parameters.log_blowup
@@ -271,8 +280,9 @@ def split_rows(
     positions: Sequence[int],
     group: Sequence[bytes],
     rows: dict[tuple[int, Tree], dict[int, tuple[int, ...]]],
-) -> None:
-    """Cut the joint rows of one height into the rows of its tables."""
+) -> dict[int, Element]:
+    """Cut the joint rows of one height into the rows of its tables; the masks that follow them."""
+    masks = {}
     for position, data in zip(positions, group, strict=True):
         joint = decode_elements(data)
         start = 0
@@ -280,6 +290,8 @@ def split_rows(
             end = start + cells(tables[number], tree)
             rows.setdefault((number, tree), {})[position] = joint[start:end]
             start = end
+        masks[position] = ext.from_coefficients(joint[start:])
+    return masks
 
 
 def open_layers(
@@ -290,8 +302,8 @@ def open_layers(
     for layer, log_arity in enumerate(fri_schedule(key)):
         log_leaves = fri_leaf_log_size(key, layer)
         shape = TreeShape(
-            groups=((log_leaves, 5 << log_arity),),
-            salted=key.parameters.zk,
+            groups=((log_leaves, ext.DEGREE << log_arity),),
+            salted=False,
             cap_height=fri_cap_height(key, layer),
         )
         inside = [index % (1 << log_leaves) for index in indices]
@@ -300,8 +312,8 @@ def open_layers(
         for position, data in zip(sorted(set(inside)), opening.rows[0], strict=True):
             flat = decode_elements(data)
             leaves[position] = tuple(
-                (flat[i], flat[i + 1], flat[i + 2], flat[i + 3], flat[i + 4])
-                for i in range(0, len(flat), 5)
+                ext.from_coefficients(flat[i : i + ext.DEGREE])
+                for i in range(0, len(flat), ext.DEGREE)
             )
         result.append(leaves)
     return result

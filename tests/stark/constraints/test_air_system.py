@@ -140,7 +140,7 @@ def test_names_and_labels_are_unique() -> None:
     refused(twice(lambda t: t.main("a")), "two columns are named 'a'")
     refused(twice(lambda t: t.preprocessed("a")), "two columns are named 'a'")
     refused(twice(lambda t: t.public("a")), "two public values are named 'a'")
-    refused(twice(lambda t: t.every_row("same", t.constant(0))), "labelled 'same'")
+    refused(twice(lambda t: t.every_row("same", t.is_last_row)), "labelled 'same'")
     refused(twice(lambda t: t.send(PAIRS, [1, 2], label="same")), "labelled 'same'")
 
 
@@ -303,7 +303,7 @@ def test_digests_bind_buses() -> None:
     ) -> System:
         def left(t: AirBuilder) -> None:
             x, y = t.main_array("x", 2)
-            (t.receive if turned else t.send)(bus, [y, x] if swapped else [x, y], count=count)
+            (t.receive if turned else t.send)(bus, [y, x] if swapped else [x, y], count=count, bound=2)
 
         def right(t: AirBuilder) -> None:
             (t.send if turned else t.receive)(bus, t.main_array("x", 2))

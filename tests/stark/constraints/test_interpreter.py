@@ -103,7 +103,7 @@ class OneRow:
         if op == Op.PUBLIC:
             return extension.from_base(constants.publics[rest[0]])
         if op == Op.CHALLENGE:
-            base = (constants.alpha, constants.beta, constants.gamma)[rest[0]]
+            base = (constants.alpha, constants.beta, constants.gamma, (0, 1, 0, 0, 0))[rest[0]]
             return extension.power(base, rest[1])
         if op == Op.TERMINAL:
             return constants.terminal

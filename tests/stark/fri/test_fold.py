@@ -56,7 +56,7 @@ def test_fold_of_a_polynomial(
     ]
     got = fold(to_montgomery(encode(polynomial, cosets, rows)), log_arity, beta, log_blowup)
     assert np.array_equal(from_montgomery(got), encode(folded, cosets, rows // arity))
-    assert interpolate_final(got) == folded
+    assert interpolate_final(got, rows // arity) == folded
 
 
 @pytest.mark.parametrize("log_arity", [1, 2, 3])
@@ -103,8 +103,9 @@ def test_one_and_several_threads_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_final_polynomial(rows: int) -> None:
     polynomial = random_elements(rows, rows)
     word = to_montgomery(encode(polynomial, 2, rows))
-    assert interpolate_final(word) == polynomial
-    assert interpolate_final(np.zeros_like(word)) == [ext.ZERO] * rows
+    assert interpolate_final(word, rows) == polynomial
+    assert interpolate_final(word, 2 * rows) == polynomial + [ext.ZERO] * rows
+    assert interpolate_final(np.zeros_like(word), rows) == [ext.ZERO] * rows
 
 
 def test_rejects_other_arguments() -> None:
@@ -113,7 +114,10 @@ def test_rejects_other_arguments() -> None:
         with pytest.raises(ValueError, match="expected uint32"):
             fold(bad, 1, BETA, 1)
         with pytest.raises(ValueError, match="expected uint32"):
-            interpolate_final(bad)
+            interpolate_final(bad, 1)
+    for count in (0, 33):
+        with pytest.raises(ValueError, match="count"):
+            interpolate_final(word, count)
     with pytest.raises(ValueError, match="C-contiguous"):
         fold(np.zeros((5, 2, 32), np.uint32)[:, :, ::2], 1, BETA, 1)
     for shape in ((5, 3, 16), (5, 2, 12), (5, 0, 16)):

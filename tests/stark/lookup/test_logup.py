@@ -115,7 +115,7 @@ def test_a_fraction(received: bool) -> None:
             t.send(ONE, [x * y * x])
             t.receive(ONE, [x * y * x])
             message = t.receive if received else t.send
-            message(TWO, [x, y], count=[n, m, 7])
+            message(TWO, [x, y], count=[n, m, 7], bound=7)
             (t.send if received else t.receive)(TWO, [x * x * x, y])
 
     (written,) = System([Both(3)]).tables

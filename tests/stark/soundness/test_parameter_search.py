@@ -181,16 +181,16 @@ def test_profiles(name: str, target: int) -> None:
     found = profile.find(SYSTEM)
     assert estimate(SYSTEM, found).minimum >= target
     assert (found.regime, found.batching, found.log_blowup) == ("jbr", "independent", 3)
-    assert (found.hash_suite, found.zk, found.log_slack) == ("sha256", True, 6)
+    assert (found.hash_suite, found.zk, found.log_slack) == ("sha256", True, 4)
     with pytest.raises(UsageError, match="no role 'unknown'; it has published"):
         profile.find(SYSTEM, "unknown")
 
 
-def test_published_role_hides_tables_from_2_to_the_13_on() -> None:
-    figures = SystemFigures((CHAIN, replace(TREE, log_height=13)), (BUS,))
+def test_published_role_hides_tables_from_2_to_the_12_on() -> None:
+    figures = SystemFigures((CHAIN, replace(TREE, log_height=12)), (BUS,))
     assert PROFILES["proven128"].find(figures).zk
     with pytest.raises(Rejected) as caught:
-        PROFILES["proven128"].find(SystemFigures((CHAIN, replace(TREE, log_height=12)), (BUS,)))
+        PROFILES["proven128"].find(SystemFigures((CHAIN, replace(TREE, log_height=11)), (BUS,)))
     assert caught.value.code is Code.ZK
 
 

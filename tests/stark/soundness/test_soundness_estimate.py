@@ -128,11 +128,11 @@ def test_zero_knowledge_uses_the_dimension_with_slack() -> None:
 
 
 def test_zero_knowledge_needs_room_for_randomness() -> None:
-    # The smallest table, 2^15 rows, has 512 coefficients at a slack of 1/64: 501 + 5 * 2 + 1.
-    zk = replace(JBR, zk=True, log_slack=6, queries=501)
+    # The smallest table, 2^15 rows, has 512 coefficients at a slack of 1/64: 2 (250 + 5) + 1.
+    zk = replace(JBR, zk=True, log_slack=6, queries=250)
     assert estimate(SYSTEM, zk)
     with pytest.raises(Rejected) as caught:
-        estimate(SYSTEM, replace(zk, queries=502))
+        estimate(SYSTEM, replace(zk, queries=251))
     assert caught.value.code is Code.ZK
     assert "tree" in caught.value.check
 

@@ -1,0 +1,81 @@
+"""The random polynomials of a zero-knowledge proof; see docs/soundness.md for what they hide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark.constraints.system import Table
+from stark.field.extension import DEGREE
+from stark.field.memory import aligned_zeros, padded_width
+from stark.prover.extension import add_mod, subtract_mod
+from stark.prover.randomness import Randomness, field_elements
+from stark.soundness.parameters import ProtocolParameters
+from stark.verifier.layout import Tree, cells
+
+Matrix = NDArray[np.uint32]
+
+
+class Masks:
+    """Draws every mask of one zero-knowledge proof, each once."""
+
+    def __init__(self, parameters: ProtocolParameters, source: Randomness) -> None:
+        self._parameters = parameters
+        self._source = source
+
+    def slack(self, table_height: int) -> int:
+        """Random coefficients per column: all that the degree bound leaves."""
+        return table_height >> self._parameters.log_slack
+
+    def columns(self, table: Table, tree: Tree, padded: int) -> Matrix:
+        """Coefficients r of the masks (X^N - 1) r of a table's columns, (slack, padded width)."""
+        return self._matrix(
+            f"{tree.label} of {table.name}", self.slack(table.height), cells(table, tree), padded
+        )
+
+    def terminals(self, tables: Sequence[Table]) -> list[Matrix]:
+        """Five elements per table with buses, adding up to zero over the tables."""
+        result: list[Matrix] = []
+        total = np.zeros(DEGREE, np.uint32)
+        for table in tables[:-1]:
+            result.append(field_elements(self._source, f"terminal of {table.name}", DEGREE))
+            total = add_mod(total, result[-1])
+        return [*result, subtract_mod(np.zeros(DEGREE, np.uint32), total)] if tables else []
+
+    def chunks(self, table: Table) -> list[Matrix]:
+        """For each pair of neighbouring quotient chunks, what one lends the other: (slack, 5)."""
+        slack = self.slack(table.height)
+        return [
+            field_elements(self._source, f"chunk {chunk} of {table.name}", slack * DEGREE).reshape(
+                slack, DEGREE
+            )
+            for chunk in range(table.quotient_chunks - 1)
+        ]
+
+    def codeword(self, log_height: int) -> tuple[Matrix, Matrix]:
+        """A uniform polynomial over the extension that hides the codeword of one height.
+
+        Coefficients below N and the overflow, each (.., 16) with five columns used.
+        """
+        height = 1 << log_height
+        padded = padded_width(DEGREE)
+        label = f"codeword of height {log_height}"
+        return (
+            self._matrix(f"{label}, low", height, DEGREE, padded),
+            self._matrix(f"{label}, high", self.slack(height), DEGREE, padded),
+        )
+
+    def salts(self, label: str, rows: int) -> NDArray[np.uint8]:
+        """Salts of a group of Merkle leaves, (rows, 32)."""
+        data = self._source.draw(f"salt {label}", 32 * rows)
+        return np.frombuffer(bytearray(data), np.uint8).reshape(rows, 32)
+
+    def transcript_salt(self) -> bytes:
+        return self._source.draw("transcript salt", 32)
+
+    def _matrix(self, label: str, rows: int, width: int, padded: int) -> Matrix:
+        matrix = aligned_zeros((rows, padded))
+        matrix[:, :width] = field_elements(self._source, label, rows * width).reshape(rows, width)
+        return matrix
