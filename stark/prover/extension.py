@@ -1,8 +1,8 @@
 """Low-degree extension of polynomials that are longer than their table.
 
 A masked polynomial is f(X) = a(X) + X^N b(X) with deg a < N and a short *overflow* b. On a coset
-s <w> of N points X^N is the constant k = s^N, so that f agrees there with a + k b, a polynomial of N
-coefficients: the transforms of the unmasked case serve, and b costs a few rows.
+s <w> of N points X^N is the constant k = s^N, so that f agrees there with a + k b, a polynomial of
+N coefficients: the transforms of the unmasked case serve, and b costs a few rows.
 """
 
 from __future__ import annotations
