@@ -24,7 +24,13 @@ from air.inclusion.store import write_store
 from air.keys import DEFAULT_PROFILE, profile_parameters
 from air.placement import placement
 from air.planning import DEFAULT_MAX_LOG_ROWS, Plan, make_plan
-from air.publication import BatchProof, Publication
+from air.publication import (
+    PROOF_FILE,
+    STATEMENT_FILE,
+    STORE_FILE,
+    BatchProof,
+    Publication,
+)
 from air.snapshot.files import atomic_output
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
@@ -34,10 +40,6 @@ from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.field.koalabear import P
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
-
-PROOF_FILE = "liabilities.proof"
-STATEMENT_FILE = "statement.json"
-STORE_FILE = "inclusion.sqlite"
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, the number of steps done in it and their total."""

@@ -31,6 +31,11 @@ from air.encoding import DIGEST_LANES, Digest
 from stark.errors import Code, Rejected
 from stark.transcript.encoding import Reader, decode_field, encode_field
 
+PROOF_FILE = "liabilities.proof"
+STATEMENT_FILE = "statement.json"
+STORE_FILE = "inclusion.sqlite"
+"""Names of the files that proving writes into its folder; the store is secret."""
+
 MAGIC = b"LIABprf\0"
 VERSION = 0
 MAXIMUM_STATEMENT = 1 << 24

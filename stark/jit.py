@@ -2,13 +2,14 @@
 
 Numba keys its on-disk cache by the source of the function alone: editing an inlined helper would
 leave its callers stale. The cache directory is therefore named by a digest over every source file
-of this package, so that any edit starts a fresh one.
+of this package and of the package that a kernel stands in, so that any edit starts a fresh one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,13 +25,14 @@ _registry: list[Kernel] = []
 
 
 @cache
-def cache_directory() -> Path:
-    """Directory of compiled kernels, one per state of the sources, under the user's cache."""
+def cache_directory(module: str = __name__) -> Path:
+    """Directory of a module's compiled kernels, one per state of the sources it may depend on."""
     digest = hashlib.sha256(numba.__version__.encode())
-    package = Path(__file__).parent
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.relative_to(package).as_posix().encode())
-        digest.update(source.read_bytes())
+    for name in sorted({__name__.partition(".")[0], module.partition(".")[0]}):
+        for folder in getattr(sys.modules.get(name), "__path__", ()):
+            for source in sorted(Path(folder).rglob("*.py")):
+                digest.update(source.relative_to(folder).as_posix().encode())
+                digest.update(source.read_bytes())
     base = os.environ.get("STARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     root = Path(base) if base else Path.home() / ".cache"
     return root / "stark-liabilities" / digest.hexdigest()[:16]
@@ -52,7 +54,7 @@ class Kernel:
         with _compile_lock:
             if self._compiled is None:
                 before = config.CACHE_DIR
-                config.CACHE_DIR = str(cache_directory())
+                config.CACHE_DIR = str(cache_directory(self._function.__module__))
                 try:
                     self._compiled = numba.njit(self._signature, cache=True, **_OPTIONS)(
                         self._function

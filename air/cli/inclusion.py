@@ -18,6 +18,7 @@ from air.cli.outcome import (
 from air.cli.progress import progress_bar
 from air.inclusion.check import check_inclusion
 from air.inclusion.customer import MAX_BYTES
+from air.publication import STORE_FILE
 from air.report import (
     ASSUMPTIONS,
     NOT_PROVEN,
@@ -31,8 +32,6 @@ from air.report import (
 from air.verification import Check
 from air.verify import dump, parse_digest, read_limited, rejection_exit
 from stark.errors import Rejected, UsageError
-
-STORE_FILE = "inclusion.sqlite"
 
 
 @click.group(short_help="Customers' files: exported and checked.")

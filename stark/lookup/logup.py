@@ -21,9 +21,9 @@ on all rows, cyclically. Summed over the rows it says that the table's fractions
 Terminals depend on the witness. A system that hides it adds to each table five main columns, zero
 but on row 0, where they hold a random element r_t; r_t joins the running sum, so that the terminal
 is uniform, and the honest prover takes r_t that add up to zero. Nothing checks that: for fixed
-traces, the sum of all fractions is a rational function of alpha that vanishes at infinity, so that a
-constant sum of the r_t, fixed before alpha is drawn, can only be its negative if both are zero (up
-to the error that is counted for vanishing fractions).
+traces, the sum of all fractions is a rational function of alpha that vanishes at infinity, so that
+a constant sum of the r_t, fixed before alpha is drawn, can only be its negative if both are zero
+(up to the error that is counted for vanishing fractions).
 """
 
 from __future__ import annotations
