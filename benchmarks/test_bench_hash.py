@@ -32,7 +32,8 @@ def elements(*shape: int) -> Any:
 
 def measure(benchmark: Any, call: Call, items: int, unit: str) -> None:
     benchmark.pedantic(call, rounds=7, warmup_rounds=1)
-    benchmark.extra_info[f"ns per {unit}"] = round(benchmark.stats["min"] / items * 1e9, 2)
+    if benchmark.stats is not None:  # None with --benchmark-disable
+        benchmark.extra_info[f"ns per {unit}"] = round(benchmark.stats["min"] / items * 1e9, 2)
 
 
 @pytest.mark.parametrize("function", [permute_many, compress_many])

@@ -7,6 +7,7 @@ Schema; integers in blobs are little-endian:
 
 ``meta(key TEXT PRIMARY KEY, value)``
     ``format``: ``"1"``. ``statement``: canonical JSON of the statement, a blob.
+    ``statement_digest``: its digest, 32 bytes.
 ``accounts(account_id BLOB PRIMARY KEY, salt BLOB, slot INTEGER, holdings BLOB) WITHOUT ROWID``
     ``salt``: 32 bytes. ``slot``: over all batches. ``holdings``: 12 bytes per row of the leaf,
     2 for the asset's index and 10 for the amount in minor units.
@@ -120,7 +121,11 @@ def write_store(
             connection.execute("BEGIN")
             connection.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
-                [("format", FORMAT_VERSION), ("statement", statement.encode())],
+                [
+                    ("format", FORMAT_VERSION),
+                    ("statement", statement.encode()),
+                    ("statement_digest", statement.digest()),
+                ],
             )
             connection.executemany("INSERT INTO accounts VALUES (?, ?, ?, ?)", rows)
             connection.executemany(
@@ -331,7 +336,10 @@ class InclusionStore:
             version, statement = meta.get("format"), meta.get("statement")
             if version != FORMAT_VERSION or not isinstance(statement, bytes):
                 raise self._damaged(f"format {FORMAT_VERSION} is expected, this is {version!r}")
-            return Statement.decode(statement)
+            result = Statement.decode(statement)
+            if result.digest() != meta.get("statement_digest"):
+                raise self._damaged("the statement has another digest")
+            return result
 
     @contextmanager
     def _damage_reported(self) -> Iterator[None]:

@@ -479,4 +479,3 @@ class _Sink:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transcript, name)
-

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from stark.merkle.multiproof import MultiOpening, TreeShape, read_opening
 from stark.soundness.parameters import ENCODED_LENGTH
 from stark.transcript.encoding import DIGEST_SIZE, NONCE_SIZE, Kind, Reader
-from stark.transcript.schema import DrawnIndices, Drawn, Grinding, Known, Sent
+from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Known, Sent
 from stark.transcript.transcript import VerifierTranscript
 from stark.verifier.header import MAGIC
 from stark.verifier.key import VerificationKey
@@ -221,9 +221,7 @@ class ProofMap:
         start = reader.position
         opening, reader.position = read_opening(reader.data, start, shape, inside)
         digests = tuple(cap[i : i + DIGEST_SIZE] for i in range(0, len(cap), DIGEST_SIZE))
-        self.trees[name] = OpenedTree(
-            name, start, reader.position, shape, inside, digests, opening
-        )
+        self.trees[name] = OpenedTree(name, start, reader.position, shape, inside, digests, opening)
 
 
 def overwritten(proof: bytes, start: int, data: bytes) -> bytes:

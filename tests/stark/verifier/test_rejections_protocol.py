@@ -391,9 +391,7 @@ def test_running_sum_that_jumps_by_the_missing_amount() -> None:
 
     one = products_case()
     traces = bus_forgeries()["value -1 is no byte"]
-    refused(
-        one, one.prove(configured(LyingInAuxiliary, change=change), traces=traces), Code.OOD
-    )
+    refused(one, one.prove(configured(LyingInAuxiliary, change=change), traces=traces), Code.OOD)
 
 
 # ---- quotients

@@ -1,0 +1,308 @@
+"""Attacks on the statement of one batch: each is refused, by the rule that is meant to refuse it.
+
+Groups J and M of ``tests/vectors/negative_tests.json`` as far as they concern a batch. Every attack
+is judged exactly, and then proven: the verifier refuses the proof.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.attacks.bases import SMALL, UNHELD_ASSET, base, make_base
+from support.attacks.catalogue import ATTACKS, REGION, families
+from support.attacks.oracle import Oracle, Rule, Witness
+from support.attacks.rules import CHEATS
+from support.checks import check, check_equal
+from support.cheating import ForeignProver, configured, without_constraint
+from support.systems import parameters
+
+from air.encoding import LIMB_MASK
+from air.keys import shipped_shapes
+from air.shape import Shape
+from air.tables.batch import batch_system
+from air.tables.chain import ChainAir
+from stark.constraints.debug import BusFault, faults
+from stark.constraints.system import System
+from stark.errors import Code, Rejected
+from stark.field.koalabear import P
+from stark.prover.keygen import ProvingKey, generate_key
+from stark.prover.prove import prove
+from stark.verifier.verify import verify
+
+CATALOGUE = Path(__file__).parents[1] / "vectors" / "negative_tests.json"
+
+ELSEWHERE = {
+    "J1": "the AIR language refuses it: tests/stark/constraints/test_air_system.py",
+    "J2": "tests/air/tables/test_rules_are_needed.py",
+    "J14": "nothing in a batch divides",
+    "M4": "tests/air/inclusion",
+    "M8": "tests/air/inclusion",
+    "M10": "tests/air/inclusion",
+    "M11": "nodes hold no sums: tests/air/test_encoding.py shows what is hashed",
+    "M12": "tests/air/test_publication_rejections.py",
+    "M13": "tests/air/test_publication_rejections.py",
+    "M14": "tests/air/test_publication_rejections.py",
+    "M16": "tests/air/inclusion",
+    "M17": "tests/air/test_chain_attacks.py",
+    "M18": "tests/air/inclusion",
+}
+
+
+@cache
+def key(shape: Shape) -> ProvingKey:
+    return generate_key(batch_system(shape), parameters())
+
+
+def rejection(own: ProvingKey, witness: Witness) -> Rejected:
+    """What the verifier says to a proof of a forged witness."""
+    proof = prove(own, witness.traces, witness.publics, b"context")
+    try:
+        verify(own.verification, proof, witness.publics, b"context")
+    except Rejected as rejected:
+        return rejected
+    raise AssertionError("a forged batch was accepted")
+
+
+def test_every_identifier_of_the_catalogue_is_attacked_or_explained() -> None:
+    entries = json.loads(CATALOGUE.read_text(encoding="utf-8"))["tests"]
+    wanted = {entry["id"] for entry in entries if entry["id"][0] in "JM"}
+    covered = {name for attack in ATTACKS.values() for name in attack.identifiers}
+    check(wanted >= covered, f"no such entries: {sorted(covered - wanted)}")
+    check(wanted <= covered | set(ELSEWHERE), f"not covered: {wanted - covered - set(ELSEWHERE)}")
+    check(not covered & set(ELSEWHERE), "covered and yet explained")
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_the_attack_is_refused_by_the_rule_that_is_meant_to(name: str) -> None:
+    attack = ATTACKS[name]
+    refusals = base(attack.base).oracle.refusals(attack.witness())
+    check(bool(refusals), f"{name}: ACCEPTED")
+    check_equal(families(refusals), attack.refused_by, name)
+
+
+@pytest.mark.parametrize("name", [name for name, a in ATTACKS.items() if a.base != "tall"])
+def test_a_proof_of_the_attack_is_refused(name: str) -> None:
+    attack = ATTACKS[name]
+    own = base(attack.base)
+    settled = own.oracle.settled(attack.witness())
+    unbalanced = any(table == "bus" for table, _ in attack.refused_by)
+    rejected = rejection(key(own.shape), settled)
+    # The sum of the terminals is looked at before the values at the out-of-domain point.
+    check_equal(rejected.code, Code.BUS if unbalanced else Code.OOD, name)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ("chain", "row 0 starts an account [0]"),
+        ("chain", "accounts are contiguous"),
+        ("chain", "the chaining value continues [3]"),
+        ("chain", "the digest region is fixed [0]"),
+        ("totals", "totals run on within an asset [2]"),
+    ],
+    ids=": ".join,
+)
+def test_a_verifier_without_the_rule_accepts_its_cheat(rule: Rule) -> None:
+    """What passes for the oracle passes for the protocol: the verifier's word is needed."""
+    cheat = CHEATS[rule]
+    own = base(cheat.base)
+    witness = own.oracle.settled(cheat.witness())
+    weaker = generate_key(without_constraint(own.system, *rule), parameters())
+    proof = prove(weaker, witness.traces, witness.publics, b"context")
+    verify(weaker.verification, proof, witness.publics, b"context")
+    check_equal(rejection(key(own.shape), witness).code, Code.OOD, "with the rule")
+
+
+@pytest.mark.parametrize("name", list(ATTACKS)[::9])
+def test_the_oracle_agrees_with_the_debugger(name: str) -> None:
+    """The debugger reads all rows of all tables."""
+    attack = ATTACKS[name]
+    own = base(attack.base)
+    witness = own.oracle.settled(attack.witness())
+    found: set[Rule] = set()
+    for fault in faults(own.system, witness.traces, witness.publics):
+        bus = isinstance(fault, BusFault)
+        found.add(("bus", fault.bus) if bus else (fault.table, fault.label))  # type: ignore[union-attr]
+    check_equal(own.oracle.refusals(witness), found, name)
+
+
+# ---- any change of any cell
+
+
+IDLE_TREE_ROW = 40
+"""A row behind the last node: its hash is that of nothing, but still a hash."""
+
+
+def _free_cell(table: str, column: str, row: int) -> bool:
+    """Cells that matter to nobody: slots where no leaf is sent."""
+    last = base("middle").forgery().last
+    return (table, column) == ("chain", "slot") and (row >= SMALL.holding_rows or not last[row])
+
+
+def test_every_change_of_a_cell_is_refused() -> None:
+    """In each column of each table, on rows of all kinds, by 1 and by a random number."""
+    own = base("middle")
+    oracle = own.oracle
+    source = np.random.default_rng(20)
+    unused = own.forgery().unused
+    rows = {
+        "chain": [0, 1, 3, unused - 1, unused, SMALL.holding_rows - 1, SMALL.holding_rows, 4095],
+        "tree": [0, 1, 15, 30, IDLE_TREE_ROW, 4095],
+        "totals": [0, 1, 7, 8, 4095],
+        "range": [0, 1, 32767],
+    }
+    for table in own.system.tables:
+        names = table.symbolic.columns[1]  # type: ignore[index]
+        for column, name in enumerate(names):
+            chosen = rows[table.name] if len(names) < 30 else source.choice(rows[table.name], 1)
+            for row in map(int, chosen):
+                difference = int(source.choice([1, P - 1, int(source.integers(1, P))]))
+                trace = own.honest.traces[table.name].copy()
+                trace[row, column] = (trace[row, column] + difference) % P
+                traces = {**own.honest.traces, table.name: trace}
+                refusals = oracle.refusals(Witness(traces, own.honest.publics))
+                free = _free_cell(table.name, name, row)
+                multiplicity = (table.name, name) == ("range", "multiplicity")
+                check(
+                    bool(refusals) != (free or multiplicity),
+                    f"{table.name}, row {row}, {name} + {difference}: {refusals}",
+                )
+
+
+def test_a_wrong_multiplicity_is_refused() -> None:
+    """The oracle counts look-ups anew, so this one is left to the debugger and the verifier."""
+    own = base("middle")
+    trace = own.honest.traces["range"].copy()
+    trace[5, 1] = (trace[5, 1] + 1) % P
+    witness = Witness({**own.honest.traces, "range": trace}, own.honest.publics)
+    found = faults(own.system, witness.traces, witness.publics)
+    check(len(found) == 1 and isinstance(found[0], BusFault), f"{found}")
+    check_equal(rejection(key(SMALL), witness).code, Code.BUS)
+
+
+# ---- attacks that take more than a witness
+
+
+def test_a_digest_that_starts_anew_in_two_neighbouring_batches() -> None:
+    """Both batches restart the digest between them after asset 0, with one made-up value: what the
+    first batch owes in asset 0 is forgotten, and the digests agree."""
+    one = base("first")
+    asset, made_up = 0, list(range(8))
+    totals = list(one.batch.totals_out)
+    owed = totals[asset]
+    totals[asset] = 0
+    two = make_base(SMALL, [[(0, 5), (1, 7)]], totals, seed=9)
+    digests = []
+    for own, side in ((one, 1), (two, 0)):
+        f = own.forgery()
+        row = f.side(side).start + asset
+        f.last[row] = f.first[row + 1] = 1
+        f.values[row + 1] = made_up
+        f.finish()
+        refusals = own.oracle.refusals(f.witness())
+        check_equal(families(refusals), {REGION}, f"side {side}")
+        check_equal(rejection(key(SMALL), own.oracle.settled(f.witness())).code, Code.OOD)
+        digests.append(f.public["chain"][9:] if side else f.public["chain"][1:9])
+    check_equal(digests[0], digests[1], "the digests chain")
+    check(two.batch.totals_out[asset] == 5 < owed, "the total of asset 0 is short")
+
+
+class _OtherSegments(ChainAir):
+    """One row of the first segment is said to be in the second."""
+
+    def preprocessed(self) -> dict[str, list[int]]:
+        columns = {name: list(values) for name, values in super().preprocessed().items()}
+        columns["segment"][0] = 1
+        return columns
+
+
+def test_a_forged_segment_column() -> None:
+    """It satisfies its own system; but the columns that are fixed belong to the key."""
+    honest = base("middle")
+    air, *others = (table.air for table in honest.system.tables)
+    forged = System([_OtherSegments(SMALL), *others])
+    f = honest.forgery()
+    asset, amount = int(f.asset[0]), f.lanes[0, :5].copy()
+    f.totals[asset, 0, 7:12] -= amount
+    f.totals[asset, 1, 7:12] += amount
+    f.finish(keep=["sums"])
+    witness = honest.oracle.settled(f.witness())
+    check_equal(honest.oracle.refusals(witness), {("bus", "sum")}, "under the pinned key")
+    check(not faults(forged, witness.traces, witness.publics), "in its own system")
+    own = generate_key(forged, parameters())
+    verify(own.verification, prove(own, witness.traces, witness.publics), witness.publics)
+    pinned = key(SMALL).verification
+    prover = configured(ForeignProver, claimed=pinned)
+    proof = prover(own, witness.publics, b"").run(witness.traces)
+    with pytest.raises(Rejected) as caught:
+        verify(pinned, proof, witness.publics)
+    check_equal(caught.value.code, Code.MERKLE, "its fixed columns do not open the pinned root")
+    with pytest.raises(Rejected) as caught:
+        verify(pinned, prove(own, witness.traces, witness.publics), witness.publics)
+    check_equal(caught.value.code, Code.VK, "under its own name")
+
+
+# ---- bounds
+
+
+def test_sums_and_additions_hold_over_the_integers_in_every_shape() -> None:
+    """A sum of limbs of one asset in one segment, and both sides of an addition, are below p; 2^17
+    rows of the largest limb would pass it."""
+    for shape in shipped_shapes():
+        largest_sum = (1 << shape.log_segment) * LIMB_MASK
+        check(largest_sum < 1 << 29 < P, f"{shape}: sums")
+        left = LIMB_MASK + largest_sum + LIMB_MASK
+        right = LIMB_MASK + (LIMB_MASK << 15)
+        check(max(left, right) < P, f"{shape}: additions")
+        segments = ChainAir(shape).preprocessed()["segment"]
+        counts = np.bincount(np.asarray(segments))
+        check(bool((counts == 1 << shape.log_segment).all()), f"{shape}: rows of a segment")
+        keys = batch_system(shape).tables[2].air.preprocessed()
+        pairs = np.asarray(keys["asset"]) * len(counts) + np.asarray(keys["segment"])
+        expected = np.arange(shape.capacity * len(counts))
+        check(np.array_equal(pairs, expected), f"{shape}: a row per asset and segment")
+    check((1 << 17) * LIMB_MASK > P, "the largest tables need segments")
+
+
+def test_an_addition_has_one_solution_in_range() -> None:
+    """U + 2^15 c is injective on looked-up values and stays below p."""
+    source = np.random.default_rng(3)
+    inverse = pow(1 << 15, -1, P)
+    for value in [0, LIMB_MASK, 1 << 15, (1 << 29) + (1 << 16), *source.integers(0, 1 << 29, 3)]:
+        rests = np.arange(1 << 15, dtype=np.int64)
+        carries = (int(value) - rests) % P * inverse % P
+        check_equal(int((carries <= LIMB_MASK).sum()), 1, f"solutions for {value}")
+
+
+def test_flags_are_implied_only_as_the_cheats_say() -> None:
+    """real' = real + first' - last, and a row that is not real has no flags: of two boolean flags
+    follows the third, whatever it is."""
+    candidates = [0, 1, 2, P - 1, 7]
+    for real in (0, 1):
+        for last in (0, 1) if real else (0,):
+            for first in (0, 1):
+                following = (real + first - last) % P
+                allowed = following == 1 or first == 0
+                check(not allowed or following in (0, 1), "real follows from first and last")
+        for last in candidates if real else (0,):
+            for following in (0, 1):
+                first = (last - real + following) % P
+                if (following == 1 or first == 0) and first in (0, 1):
+                    check(last in (0, 1), "last follows from real and first")
+        for first in candidates:
+            for following in (0, 1):
+                last = (first + real - following) % P
+                if (following == 1 or first == 0) and last in (0, 1):
+                    check(first in (0, 1) or real == 0 and last != 0, "first follows")
+
+
+def test_the_asset_that_nobody_holds_is_held_by_nobody() -> None:
+    """Cheats rely on it."""
+    for name in ("first", "middle"):
+        accounts = base(name).accounts
+        check(UNHELD_ASSET not in accounts.assets, name)
+        check(isinstance(base(name).oracle, Oracle), name)

@@ -1,0 +1,83 @@
+"""Proofs that are kept: two small systems, their public values and the digests of their keys.
+
+``python tests/golden/make.py`` makes them again. They change when the format or the protocol does,
+which a release then has to say. Importing this file needs the standard library alone, so that the
+verifier can be tested on the proofs where there is nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+if __name__ == "__main__":
+    sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
+
+from support.systems import Example, fibonacci, parameters, products  # noqa: E402
+
+from stark.verifier.key import VerificationKey  # noqa: E402
+
+INDEX = HERE / "golden.json"
+NAMES = ("fibonacci", "products")
+CONTEXT = b"golden"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A kept proof and what it is verified with."""
+
+    name: str
+    example: Example
+    key: VerificationKey
+    publics: dict[str, list[int]]
+    key_digest: bytes
+    proof: bytes
+
+
+def golden_example(name: str) -> Example:
+    return {"fibonacci": lambda: fibonacci(4), "products": products}[name]()
+
+
+def load(name: str) -> Golden:
+    """A kept proof; its key's digest is the one in the file, not one computed here."""
+    entry = json.loads(INDEX.read_text(encoding="ascii"))[name]
+    example = golden_example(name)
+    cap = tuple(bytes.fromhex(digest) for digest in entry["preprocessed"])
+    return Golden(
+        name,
+        example,
+        VerificationKey(example.system, parameters(), cap),
+        entry["publics"],
+        bytes.fromhex(entry["key"]),
+        (HERE / f"{name}.proof").read_bytes(),
+    )
+
+
+def make(name: str) -> tuple[dict[str, object], bytes]:
+    """The index entry and the proof, by the prover as it is."""
+    from stark.prover.keygen import generate_key
+    from stark.prover.prove import prove
+
+    example = golden_example(name)
+    key = generate_key(example.system, parameters())
+    entry: dict[str, object] = {
+        "key": key.verification.digest.hex(),
+        "preprocessed": [digest.hex() for digest in key.verification.preprocessed_cap],
+        "publics": example.publics,
+    }
+    return entry, prove(key, example.traces, example.publics, CONTEXT)
+
+
+def main() -> None:
+    index = {}
+    for name in NAMES:
+        index[name], proof = make(name)
+        (HERE / f"{name}.proof").write_bytes(proof)
+    INDEX.write_text(json.dumps(index, indent=1) + "\n", encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
