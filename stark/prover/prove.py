@@ -293,9 +293,12 @@ class Prover:
             if log_height in codewords:
                 joining = ext.power(beta, 1 << log_arity)
                 word = add_mod(word, _scaled(codewords[log_height], joining))
-        final = interpolate_final(word, self.parameters.final_length)
-        self.transcript.send_extension("final polynomial", final)
+        self.transcript.send_extension("final polynomial", self.final_polynomial(word))
         return layers
+
+    def final_polynomial(self, word: Matrix) -> list[Element]:
+        """Coefficients of what is left after the last fold."""
+        return interpolate_final(word, self.parameters.final_length)
 
     def open(
         self,

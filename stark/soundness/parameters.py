@@ -221,8 +221,8 @@ class ProtocolParameters:
         Raises
         ------
         Rejected
-            ``Format`` for a wrong length, ``Suite`` for an unknown hash suite, ``Params`` for
-            anything else out of range.
+            ``Format`` for a wrong length, ``Suite`` for an unknown hash suite, ``Canonical`` for
+            a flag that is neither 0 nor 1, ``Params`` for anything else out of range.
         """
         if len(data) != ENCODED_LENGTH:
             raise Rejected(Code.FORMAT, "length of the parameters", ENCODED_LENGTH, len(data))
@@ -230,7 +230,7 @@ class ProtocolParameters:
         (log_blowup, queries, regime, multiplicity, batching, *small, zk, log_slack, name) = values
         arity, final, cap, lookup, ali, deep, batch, fold, query = small
         if zk > 1:
-            raise Rejected(Code.PARAMS, "zk", "0 or 1", zk)
+            raise Rejected(Code.CANONICAL, "zk", "0 or 1", zk)
         return cls(
             log_blowup=log_blowup,
             queries=queries,

@@ -492,9 +492,9 @@ def test_b11_a_profile_that_does_not_exist(policy: str) -> None:
 @pytest.mark.parametrize(
     ("shape", "depth", "code"),
     [
-        # Of other pinned shapes, whose keys state other heights.
+        # Of other pinned shapes, whose keys state other heights, or even other parameters.
         (ContextShape(13, 6, 512), 6, Code.SHAPE),
-        (ContextShape(14, 7, 512), 7, Code.SHAPE),
+        (ContextShape(14, 7, 512), 7, Code.POLICY),
         (ContextShape(13, 6, 512), 7, Code.STATEMENT),
         # Of the same heights, as the tree's table is never smaller: another key.
         (ContextShape(12, 6, 512), 6, Code.VK),

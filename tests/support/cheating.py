@@ -27,8 +27,9 @@ from stark.field.montgomery import scalar_to_montgomery
 from stark.hash.sha256 import grind_succeeds
 from stark.merkle.tree import CodewordTree
 from stark.prover.commitment import Commitment
+from stark.prover.extension import ExtendedColumns
 from stark.prover.keygen import ProvingKey, generate_key
-from stark.prover.openings import TableExtensions
+from stark.prover.openings import TableColumns
 from stark.prover.prove import Prover
 from stark.soundness.parameters import ProtocolParameters
 from stark.transcript.transcript import ProverTranscript
@@ -207,9 +208,13 @@ class LyingInMain(Prover):
 
     def commit_main(self, main: Sequence[Matrix]) -> Commitment:
         honest = _silently(self, lambda: super(LyingInMain, self).commit_main(main))
-        extensions = [extension.copy() for extension in honest.extensions]  # type: ignore[union-attr]
-        self.change(extensions)
-        commitment = Commitment(self.tables, Tree.MAIN, extensions, self.parameters)
+        columns = [
+            ExtendedColumns(one.values.copy(), one.overflow)
+            for one in honest.columns
+            if one is not None
+        ]
+        self.change([one.values for one in columns])
+        commitment = Commitment(self.tables, Tree.MAIN, columns, self.parameters)
         self.transcript.send_digests("main commitment", commitment.cap)
         return commitment
 
@@ -239,10 +244,10 @@ class LyingInQuotient(Prover):
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> Matrix:
-        extension = super().quotient(index, commitments, challenge)
-        self.change(self.tables[index].name, extension)
-        return extension
+    ) -> ExtendedColumns:
+        columns = super().quotient(index, commitments, challenge)
+        self.change(self.tables[index].name, columns.values)
+        return columns
 
 
 class LyingInValues(Prover):
@@ -258,17 +263,17 @@ class LyingInValues(Prover):
     constraint_challenge: Element = ext.ZERO
     true_values: Sequence[Sequence[Element]] = ()
 
-    def change(self, parts: Sequence[TableExtensions], values: list[list[Element]]) -> None:
+    def change(self, parts: Sequence[TableColumns], values: list[list[Element]]) -> None:
         raise NotImplementedError
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> Matrix:
+    ) -> ExtendedColumns:
         self.constraint_challenge = challenge
         return super().quotient(index, commitments, challenge)
 
     def send_values(
-        self, parts: Sequence[TableExtensions], zeta: Element
+        self, parts: Sequence[TableColumns], zeta: Element
     ) -> list[tuple[Element, ...]]:
         honest = _silently(self, lambda: super(LyingInValues, self).send_values(parts, zeta))
         self.true_values = honest
@@ -292,7 +297,7 @@ class LyingInValues(Prover):
 
     def batched_codewords(
         self,
-        parts: Sequence[TableExtensions],
+        parts: Sequence[TableColumns],
         values: Sequence[Sequence[Element]],
         zeta: Element,
     ) -> dict[int, Matrix]:
@@ -308,7 +313,7 @@ class LyingInCodewords(Prover):
 
     def batched_codewords(
         self,
-        parts: Sequence[TableExtensions],
+        parts: Sequence[TableColumns],
         values: Sequence[Sequence[Element]],
         zeta: Element,
     ) -> dict[int, Matrix]:
@@ -375,7 +380,7 @@ class _Elsewhere:
 
     def __init__(self, commitment: Commitment, moved: Sequence[int]) -> None:
         self.tree = None if commitment.tree is None else _MovedTree(commitment.tree, 1)
-        self.extensions = commitment.extensions
+        self.columns = commitment.columns
 
 
 class DeafTranscript(ProverTranscript):

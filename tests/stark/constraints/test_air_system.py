@@ -303,7 +303,8 @@ def test_digests_bind_buses() -> None:
     ) -> System:
         def left(t: AirBuilder) -> None:
             x, y = t.main_array("x", 2)
-            (t.receive if turned else t.send)(bus, [y, x] if swapped else [x, y], count=count, bound=2)
+            message = t.receive if turned else t.send
+            message(bus, [y, x] if swapped else [x, y], count=count, bound=2)
 
         def right(t: AirBuilder) -> None:
             (t.send if turned else t.receive)(bus, t.main_array("x", 2))

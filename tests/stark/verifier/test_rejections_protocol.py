@@ -46,7 +46,7 @@ from stark.field.ntt import coset_shift
 from stark.fri.fold import fold, interpolate_final
 from stark.merkle.tree import CodewordTree
 from stark.prover.keygen import ProvingKey
-from stark.prover.openings import TableExtensions
+from stark.prover.openings import TableColumns
 from stark.prover.prove import Prover
 from stark.verifier import verify as verifier_module
 from stark.verifier.layout import TableLayout
@@ -515,7 +515,7 @@ def test_out_of_domain_value_altered_with_the_identity_solved(
     refused(one, one.prove(lying), code)
 
 
-def swap_next(self: Any, parts: Sequence[TableExtensions], values: list[list[Element]]) -> None:
+def swap_next(self: Any, parts: Sequence[TableColumns], values: list[list[Element]]) -> None:
     """The values of the next row are those of this one."""
     for part, own in zip(parts, values, strict=True):
         for number, cell in enumerate(part.layout.following):
@@ -644,7 +644,8 @@ class LyingInFri(Prover):
             self.work(f"work fold {layer}")
             (beta,) = self.transcript.draw(f"fold {layer}")
             word = self.folded(layer, fold(word, log_arity, beta, self.parameters.log_blowup))
-        self.transcript.send_extension("final polynomial", self.ended(interpolate_final(word)))
+        final = interpolate_final(word, self.parameters.final_length)
+        self.transcript.send_extension("final polynomial", self.ended(final))
         return layers
 
 
@@ -733,7 +734,11 @@ def test_word_at_a_known_distance_is_accepted_as_often_as_the_theory_says(querie
         word[0, 1] = plus(word[0, 1], 1)
         codewords[4] = word
 
-    lying = configured(LyingInCodewords, change=change)
+    def final_polynomial(self: Any, word: Matrix) -> list[Element]:
+        # That of the honest word, which is whole on coset 0.
+        return interpolate_final(np.ascontiguousarray(word[:, :1]), word.shape[2])
+
+    lying = configured(LyingInCodewords, change=change, final_polynomial=final_polynomial)
     trials = 150
     accepted = 0
     for trial in range(trials):
