@@ -21,7 +21,7 @@ def rebuild_table(progress: Callable[[int, int], None] | None = None) -> dict[st
     for number, shape in enumerate(shapes):
         if progress is not None:
             progress(number, len(shapes))
-        key = generate_key(batch_system(shape), profile_parameters(DEFAULT_PROFILE, shape))
+        key = generate_key(batch_system(shape, zk=True), profile_parameters(DEFAULT_PROFILE, shape))
         roots[shape.name] = key.verification.preprocessed_cap[0]
     return roots
 

@@ -52,7 +52,7 @@ def profile_parameters(profile: str, shape: Shape) -> ProtocolParameters:
     """
     if profile not in PROFILES:
         raise Rejected(Code.POLICY, "profile", " or ".join(sorted(PROFILES)), profile)
-    return PROFILES[profile].find(system_figures(batch_system(shape)))
+    return PROFILES[profile].find(system_figures(batch_system(shape, zk=True)))
 
 
 @cache
@@ -75,4 +75,4 @@ def verification_key(profile: str, shape: Shape) -> VerificationKey:
     root = pinned_roots().get(shape.name)
     if root is None:
         raise Rejected(Code.VK, "shape of the batches", "one of the pinned shapes", shape.name)
-    return VerificationKey(batch_system(shape), parameters, (root,))
+    return VerificationKey(batch_system(shape, zk=True), parameters, (root,))

@@ -216,7 +216,7 @@ def prove_placed(
     statement = _statement(snapshot, plan, nonce, profile, totals, batches)
     clock.lap("hashing accounts")
     report("proving key", 0, 1)
-    key = generate_key(batch_system(plan.shape), parameters)
+    key = generate_key(batch_system(plan.shape, zk=True), parameters)
     clock.lap("proving key")
     proofs = []
     for number, batch in enumerate(batches):

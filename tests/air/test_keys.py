@@ -29,7 +29,7 @@ def test_every_shipped_shape_is_pinned_and_nothing_else() -> None:
     [Shape(12, 5, 9), Shape(13, 11, 9), Shape(15, 12, 9), Shape(14, 13, 12), Shape(16, 9, 14)],
 )
 def test_roots_are_those_of_the_source(shape: Shape) -> None:
-    key = generate_key(batch_system(shape), profile_parameters("proven128", shape))
+    key = generate_key(batch_system(shape, zk=True), profile_parameters("proven128", shape))
     assert key.verification.preprocessed_cap == (pinned_roots()[shape.name],)
 
 

@@ -203,7 +203,7 @@ def test_masks_have_the_rank_that_openings_take(shape: Shape) -> None:
     The values at stake are those at the queried points and, where constraints reach to the next
     row, at the points one row on (the quotient depends on them), and at zeta and w zeta.
     """
-    system = batch_system(shape)
+    system = batch_system(shape, zk=True)
     chosen = profile_parameters("proven128", shape)
     field = galois.GF(P)
     rng = np.random.default_rng(5)
