@@ -185,7 +185,7 @@ def prove_warm(proving: Proving, folder: Path) -> dict[str, Any]:
 
 
 def timed_run(snapshot: Path, out: Path, proving: Proving) -> tuple[ProofRun, int, dict[str, Any]]:
-    """The run, the number of holdings, and seconds: from opening the file to the last one written."""
+    """The run, the number of holdings, and the seconds from opening the file to the last output."""
     rounds = Rounds()
     started, before = time.perf_counter(), os.times()
     run, holdings, reading = prove_file(snapshot, out, proving, rounds)

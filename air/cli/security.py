@@ -27,7 +27,7 @@ def security(profile: str, shape_name: str | None, as_json: bool) -> int:
     """Bits of security of every round of a batch proof, and its parameters."""
     shape = named_shape(shape_name)
     parameters = profile_parameters(profile, shape)
-    report = estimate(system_figures(batch_system(shape)), parameters)
+    report = estimate(system_figures(batch_system(shape, zk=True)), parameters)
     fields = {
         "profile": profile,
         "shape": shape.name,

@@ -502,6 +502,8 @@ def test_b11_a_profile_that_does_not_exist(policy: str) -> None:
         (ContextShape(20, 5, 512), 5, Code.VK),
         (ContextShape(12, 5, 4096), 5, Code.VK),
         (ContextShape(12, 5, 500), 5, Code.VK),
+        (ContextShape(12, 5, 513), 5, Code.VK),
+        (ContextShape(12, 5, 1023), 5, Code.VK),
         (ContextShape(12, 5, 256), 5, Code.VK),
         (ContextShape(11, 5, 512), 5, Code.VK),
         (ContextShape(24, 5, 512), 5, Code.VK),

@@ -42,7 +42,7 @@ class Proven:
 
 @cache
 def proving_key() -> ProvingKey:
-    return generate_key(batch_system(SHAPE), profile_parameters(PROFILE, SHAPE))
+    return generate_key(batch_system(SHAPE, zk=True), profile_parameters(PROFILE, SHAPE))
 
 
 def accounts(seed: int) -> BatchAccounts:

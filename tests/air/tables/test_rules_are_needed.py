@@ -6,8 +6,6 @@ The lists of rules come from the AIRs. A rule for which nobody has written a che
 from __future__ import annotations
 
 import pytest
-
-from air.tables.batch import batch_system
 from support.attacks.bases import SMALL, base
 from support.attacks.oracle import (
     Rule,
@@ -17,6 +15,8 @@ from support.attacks.oracle import (
 )
 from support.attacks.rules import BLINDED, CHEATS, TWO_SIDED
 from support.checks import check, check_equal
+
+from air.tables.batch import batch_system
 
 SYSTEM = batch_system(SMALL)
 CONSTRAINTS = constraints_of(SYSTEM)

@@ -271,7 +271,7 @@ def test_opened_values_do_not_depend_on_the_witness() -> None:
     for example in (small, other):
         key = generate_key(hidden(example), zk_parameters(queries=1, grinding_query=0))
         counts = np.zeros(16)
-        rounds = 320
+        rounds = 160
         for _ in range(rounds):
             prover = Recording(key, example.publics)
             proof = prover.run(example.traces)

@@ -23,6 +23,9 @@ from stark.merkle.multiproof import MultiOpening, TreeShape, missing_siblings, v
 TREES = ["preprocessed", "main", "auxiliary", "quotient", "fri 0", "fri 1", "fri 2"]
 
 
+NOTHING = MultiOpening((), (), ())
+
+
 def mapped(one: Case) -> ProofMap:
     return ProofMap(one.key.verification, one.honest(), one.publics, one.context)
 
@@ -213,6 +216,18 @@ def test_f8_a_zero_padded_row(name: str) -> None:
         groups[group] = (groups[group][0], groups[group][1] + 1)
         wider = replace(tree.shape, groups=tuple(groups))
         refused(tree, with_rows(tree.opening, group, padded), shape=wider)
+
+
+@pytest.mark.parametrize("filling", [bytes(4), b"\0"])
+def test_f8_a_tree_committed_over_padded_rows(filling: bytes) -> None:
+    # Its digests fit the longer rows; the width is the verifier's.
+    rows = tuple(bytes([n]) * 8 + filling for n in range(2))
+    cap = tuple(map(leaf_digest, rows))
+    tree = OpenedTree("padded", 0, 0, TreeShape(((1, 2),), False, 1), (0, 1), cap, NOTHING)
+    refused(tree, MultiOpening((rows,), ((),), ()))
+    short = tuple(row[:8] for row in rows)
+    own = replace(tree, cap=tuple(map(leaf_digest, short)))
+    verified(own, MultiOpening((short,), ((),), ()))
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import pytest
-from support.cheating import Case, ForeignProver, case, configured, fibonacci_case
+from support.cheating import Case, ForeignProver, case, configured, fibonacci_case, products_case
 from support.checks import check, check_equal
 from support.mutations import PARAMETER_FIELDS, ProofMap
 from support.systems import Example, Fibonacci, fibonacci, parameters
@@ -71,7 +71,7 @@ LEGAL = {
 ILLEGAL = {
     "log_blowup": [0, 6, 25, 64, 255],
     "queries": [0, 1025, 65535],
-    "regime": [2, 255],
+    "regime": [1, 2, 255],
     "multiplicity": [1, 3, 39, 65535],
     "batching": [2, 255],
     "log_max_arity": [0, 4, 20, 255],
@@ -298,6 +298,9 @@ def test_b12_evaluation_domain_beyond_the_two_adicity() -> None:
 
 def test_keys_that_cannot_be_made() -> None:
     system = fibonacci().system
+    cap = products_case().key.verification.preprocessed_cap
+    with pytest.raises(UsageError, match="need a blowup"):
+        VerificationKey(products_case().example.system, parameters(log_blowup=1), cap)
     with pytest.raises(UsageError, match="below the length of the final"):
         VerificationKey(system, parameters(log_final_length=7), ())
     with pytest.raises(UsageError, match="preprocessed commitment"):

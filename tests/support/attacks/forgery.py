@@ -132,7 +132,9 @@ class Forgery:
         """S: what the holdings of an asset in a segment amount to, limb by limb."""
         capacity, segments, _ = self.totals.shape
         sums = np.zeros((capacity, segments, AMOUNT_LIMBS), np.int64)
-        rows = np.flatnonzero((self.asset[: self.region] >= 0) & (self.asset[: self.region] < capacity))
+        rows = np.flatnonzero(
+            (self.asset[: self.region] >= 0) & (self.asset[: self.region] < capacity)
+        )
         key = (self.asset[rows], rows >> self.shape.log_segment)
         np.add.at(sums, key, self.lanes[rows, :AMOUNT_LIMBS])
         self.totals[:, :, SUMS] = sums

@@ -217,7 +217,10 @@ class Oracle:
     ) -> list[Any]:
         """One pass over the nodes; ``rows`` is a row or an array of them, and so are the values."""
         nodes, height = table.symbolic.graph.nodes, table.height
-        sources = {Part.MAIN: witness.traces[table.name], Part.PREPROCESSED: self._fixed[table.name]}
+        sources = {
+            Part.MAIN: witness.traces[table.name],
+            Part.PREPROCESSED: self._fixed[table.name],
+        }
         publics = witness.publics.get(table.name, [])
         single = isinstance(rows, int)
         here = {
@@ -272,7 +275,9 @@ def _public_readers(table: Table) -> set[str]:
     return {
         constraint.label
         for constraint in table.symbolic.constraints
-        if any(graph.nodes[i][0] == Op.PUBLIC for i in graph.reachable([constraint.expression.index]))
+        if any(
+            graph.nodes[i][0] == Op.PUBLIC for i in graph.reachable([constraint.expression.index])
+        )
     }
 
 

@@ -48,7 +48,9 @@ def lying_cells(inputs: Sequence[int], lies: Mapping[int, int]) -> list[int]:
 
     state = say([value % P for value in inputs])
     for number in range(POSEIDON1.rounds):
-        state = [(lane + constant) % P for lane, constant in zip(state, constants[number], strict=True)]
+        state = [
+            (lane + constant) % P for lane, constant in zip(state, constants[number], strict=True)
+        ]
         if POSEIDON1.is_full(number):
             mixed = _mixed([pow(lane, 3, P) for lane in state])
             last = number == POSEIDON1.rounds - 1
@@ -82,17 +84,23 @@ def inverse_permutation(output: Sequence[int]) -> list[int]:
     cube_root = pow(3, -1, P - 1)
     state = [value % P for value in output]
     for number in reversed(range(POSEIDON1.rounds)):
-        state = [sum(a * b for a, b in zip(row, state, strict=True)) % P for row in _inverse_matrix()]
+        state = [
+            sum(a * b for a, b in zip(row, state, strict=True)) % P for row in _inverse_matrix()
+        ]
         if POSEIDON1.is_full(number):
             state = [pow(lane, cube_root, P) for lane in state]
         else:
             state[0] = pow(state[0], cube_root, P)
-        state = [(lane - constant) % P for lane, constant in zip(state, constants[number], strict=True)]
+        state = [
+            (lane - constant) % P for lane, constant in zip(state, constants[number], strict=True)
+        ]
     return state
 
 
 def _mixed(state: Sequence[int]) -> list[int]:
-    return [sum(a * b for a, b in zip(row, state, strict=True)) % P for row in full_matrix(POSEIDON1)]
+    return [
+        sum(a * b for a, b in zip(row, state, strict=True)) % P for row in full_matrix(POSEIDON1)
+    ]
 
 
 @cache
