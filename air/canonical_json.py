@@ -16,9 +16,9 @@ from stark.errors import Code, Rejected
 
 JsonValue: TypeAlias = "str | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
-MAX_BYTES = 1 << 24
+MAX_BYTES = 1 << 22
 """A statement over 2^14 assets, the most there can be, with 32-character symbols of 3 bytes each
-takes 2^14 * (30 + 96 + 35) bytes = 2.6 MB; this leaves a factor of six."""
+takes 2^14 * (30 + 96 + 35) bytes = 2.6 MB; this leaves a factor of 1.6."""
 
 MAX_DEPTH = 16
 """Nested lists and objects. A statement nests five deep; the decoder recurses once per level."""

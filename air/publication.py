@@ -7,7 +7,7 @@ Layout, integers little-endian:
 ========================  =======================================================================
  8                         magic ``LIABprf\\0``
  2                         format version, 0
- 4                         length s of the statement, at most 16 MiB
+ 4                         length s of the statement, at most 4 MiB
  s                         the statement, canonical JSON
  32                        blind of the last digest of running totals, eight field elements
  32                        digest of the running totals before the first batch
@@ -38,9 +38,9 @@ STORE_FILE = "inclusion.sqlite"
 
 MAGIC = b"LIABprf\0"
 VERSION = 0
-MAXIMUM_STATEMENT = 1 << 24
+MAXIMUM_STATEMENT = 1 << 22
 MAXIMUM_PROOF = 1 << 24
-MAXIMUM_BATCHES = 1 << 14
+MAXIMUM_BATCHES = 1 << 12
 
 
 @dataclass(frozen=True)

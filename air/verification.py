@@ -17,7 +17,9 @@ from air.shape import Shape
 from air.tree import upper_levels
 from stark.errors import Code, Rejected, UsageError
 from stark.soundness.estimate import Report, estimate
+from stark.transcript.encoding import Reader
 from stark.verifier.figures import system_figures
+from stark.verifier.header import check_header
 from stark.verifier.key import VerificationKey
 from stark.verifier.verify import verify
 
@@ -122,6 +124,9 @@ def verify_publication(
     shape = context_shape(context)
     key = verification_key(profile, shape)
     check_depth(statement, shape)
+    for batch in publication.batches:
+        # Cheap, and before anything costly: a file of many hollow proofs is refused at once.
+        check_header(Reader(batch.proof), key)
     passed("key", f"{profile}, {shape.name}, digest {key.digest.hex()}")
     check_totals(publication, shape)
     passed("totals", f"open the digest after batch {statement.batches - 1}")

@@ -42,7 +42,7 @@ from stark.verifier.protocol import (
     fri_schedule,
     schema,
 )
-from stark.verifier.verify import PublicValues, bind, checked_publics
+from stark.verifier.verify import PublicValues, batching_coefficients, bind, checked_publics
 
 Matrix = NDArray[np.uint32]
 Progress = Callable[[str], None]
@@ -255,10 +255,7 @@ class Prover:
         """DEEP codewords by log2 height, those of tables of one height added up."""
         self.work("work batching")
         drawn = self.transcript.draw("batching")
-        count = sum(len(own) for own in values)
-        coefficients = (
-            drawn if self.parameters.batching == "independent" else ext.powers(drawn[0], count)
-        )
+        coefficients = batching_coefficients(self.verification, drawn)
         codewords: dict[int, Matrix] = {}
         start = 0
         for part, own in zip(parts, values, strict=True):

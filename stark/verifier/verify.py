@@ -37,6 +37,7 @@ from stark.verifier.protocol import (
     fri_cap_height,
     fri_leaf_log_size,
     fri_schedule,
+    opened_value_count,
     schema,
 )
 
@@ -186,6 +187,13 @@ def check_buses(terminals: Mapping[str, Element]) -> None:
         raise Rejected(Code.BUS, "the terminals of all tables add up to zero", ext.ZERO, total)
 
 
+def batching_coefficients(key: VerificationKey, drawn: Sequence[Element]) -> Sequence[Element]:
+    """A coefficient per opened value. Powers start at c: the masks of codewords have c^0."""
+    if key.parameters.batching == "independent":
+        return drawn
+    return ext.powers(drawn[0], opened_value_count(key) + 1)[1:]
+
+
 def batched(
     key: VerificationKey,
     opened: Sequence[OpenedTable],
@@ -193,10 +201,7 @@ def batched(
     drawn: Sequence[Element],
 ) -> list[TableDeep]:
     """The DEEP sums of all tables with their batching coefficients."""
-    count = sum(one.layout.value_count for one in opened)
-    coefficients = (
-        drawn if key.parameters.batching == "independent" else ext.powers(drawn[0], count)
-    )
+    coefficients = batching_coefficients(key, drawn)
     deeps = []
     start = 0
     for one in opened:

@@ -74,7 +74,7 @@ def test_a_batch_that_starts_from_less_than_the_one_before_ended_with() -> None:
     refused(published([honest_part(b) for b in (honest().batches[0], one, two)]), Code.OOD)
 
 
-@pytest.mark.parametrize("order", [(1, 0, 2), (0, 2, 1), (0, 1, 1), (0, 0, 2), (0, 2), (1, 2)])
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 1, 1), (0, 2), (1, 2)])
 def test_batches_exchanged_doubled_or_left_out(order: tuple[int, ...]) -> None:
     """All proven anew for their new places; but totals before and after do not chain."""
     parts = [honest_part(honest().batches[number]) for number in order]

@@ -372,7 +372,7 @@ def test_a7_root_with_a_lane_that_is_not_canonical(lane: int) -> None:
 
 def test_more_batches_than_any_file_may_have() -> None:
     value = hollow().statement.to_json()
-    value["batches"] = str((1 << 14) + 1)
+    value["batches"] = str((1 << 12) + 1)
     inner = dict(value["context"])  # type: ignore[arg-type]
     value["context"] = {**inner, "depth": "20"}
     undecodable(with_statement(hollow().encode(), encode(value)), Code.LIMIT)

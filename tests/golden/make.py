@@ -1,4 +1,4 @@
-"""Proofs that are kept: two small systems, their public values and the digests of their keys.
+"""Proofs that are kept: three small systems, their public values and the digests of their keys.
 
 ``python tests/golden/make.py`` makes them again. They change when the format or the protocol does,
 which a release then has to say. Importing this file needs the standard library alone, so that the
@@ -18,10 +18,14 @@ if __name__ == "__main__":
 
 from support.systems import Example, fibonacci, parameters, products  # noqa: E402
 
+from stark.constraints.system import System  # noqa: E402
+from stark.soundness.parameters import ProtocolParameters  # noqa: E402
 from stark.verifier.key import VerificationKey  # noqa: E402
 
 INDEX = HERE / "golden.json"
-NAMES = ("fibonacci", "products")
+NAMES = ("fibonacci", "products", "hidden")
+"""The last is the second with masks, drawn from a seed."""
+
 CONTEXT = b"golden"
 
 
@@ -38,7 +42,19 @@ class Golden:
 
 
 def golden_example(name: str) -> Example:
-    return {"fibonacci": lambda: fibonacci(4), "products": products}[name]()
+    if name == "fibonacci":
+        return fibonacci(4)
+    example = products()
+    if name == "products":
+        return example
+    hidden = System([table.air for table in example.system.tables], zk=True)
+    return Example(hidden, example.traces, example.publics)
+
+
+def golden_parameters(name: str) -> ProtocolParameters:
+    if name == "hidden":
+        return parameters(zk=True, log_slack=3, log_blowup=3)
+    return parameters()
 
 
 def load(name: str) -> Golden:
@@ -49,7 +65,7 @@ def load(name: str) -> Golden:
     return Golden(
         name,
         example,
-        VerificationKey(example.system, parameters(), cap),
+        VerificationKey(example.system, golden_parameters(name), cap),
         entry["publics"],
         bytes.fromhex(entry["key"]),
         (HERE / f"{name}.proof").read_bytes(),
@@ -58,17 +74,20 @@ def load(name: str) -> Golden:
 
 def make(name: str) -> tuple[dict[str, object], bytes]:
     """The index entry and the proof, by the prover as it is."""
+    from support.cheating import Seeded
+
     from stark.prover.keygen import generate_key
     from stark.prover.prove import prove
 
     example = golden_example(name)
-    key = generate_key(example.system, parameters())
+    key = generate_key(example.system, golden_parameters(name))
     entry: dict[str, object] = {
         "key": key.verification.digest.hex(),
         "preprocessed": [digest.hex() for digest in key.verification.preprocessed_cap],
         "publics": example.publics,
     }
-    return entry, prove(key, example.traces, example.publics, CONTEXT)
+    seed = Seeded(b"golden")
+    return entry, prove(key, example.traces, example.publics, CONTEXT, randomness=seed)
 
 
 def main() -> None:

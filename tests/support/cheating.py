@@ -7,6 +7,7 @@ consistent with its transcript and only the check that the lie is aimed at can r
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -58,6 +59,16 @@ EVERYWHERE = SILENT | {"queries": 1000}
 the transcript any more, and a wrong word is always met."""
 
 
+class Seeded:
+    """Masks and salts that are the same in every run."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+
+    def draw(self, label: str, size: int) -> bytes:
+        return hashlib.shake_256(self._seed + label.encode()).digest(size)
+
+
 @dataclass(frozen=True)
 class Case:
     """A system with its keys and an honest witness."""
@@ -80,7 +91,7 @@ class Case:
 
     def prove(
         self,
-        prover: Callable[[ProvingKey, PublicValues, bytes], Prover] = Prover,
+        prover: Callable[..., Prover] = Prover,
         traces: Columns | None = None,
         publics: PublicValues | None = None,
         context: bytes | None = None,
@@ -90,6 +101,8 @@ class Case:
             self.key,
             self.publics if publics is None else publics,
             self.context if context is None else context,
+            None,
+            Seeded(b"masks"),
         )
         return own.run(self.example.traces if traces is None else traces)
 
@@ -127,6 +140,15 @@ def fibonacci_case(log_height: int = 6, silent: bool = False) -> Case:
 def products_case(silent: bool = False) -> Case:
     """Three tables of 32, 16 and 256 rows."""
     return case(products(), parameters(**(SILENT if silent else {})))
+
+
+@cache
+def hidden_case(silent: bool = False) -> Case:
+    """The three tables, with masks: the proof hides their contents."""
+    example = products()
+    system = System([table.air for table in example.system.tables], zk=True)
+    hiding = parameters(zk=True, log_slack=3, log_blowup=3, **(SILENT if silent else {}))
+    return case(Example(system, example.traces, example.publics), hiding)
 
 
 @cache
@@ -184,7 +206,7 @@ class Dropping(Air):
 def without_constraint(system: System, table: str, label: str) -> System:
     """The system with one constraint of one table emptied."""
     airs = [one.air for one in system.tables]
-    return System([Dropping(air, label) if air.name == table else air for air in airs])
+    return System([Dropping(air, label) if air.name == table else air for air in airs], system.zk)
 
 
 class ForeignProver(Prover):
@@ -192,8 +214,8 @@ class ForeignProver(Prover):
 
     claimed: VerificationKey
 
-    def __init__(self, key: ProvingKey, publics: PublicValues, context: bytes = b"") -> None:
-        super().__init__(key, publics, context)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.verification = self.claimed
 
 
@@ -214,7 +236,7 @@ class LyingInMain(Prover):
             if one is not None
         ]
         self.change([one.values for one in columns])
-        commitment = Commitment(self.tables, Tree.MAIN, columns, self.parameters)
+        commitment = Commitment(self.tables, Tree.MAIN, columns, self.parameters, self.masks)
         self.transcript.send_digests("main commitment", commitment.cap)
         return commitment
 
@@ -400,9 +422,10 @@ class DeafProver(Prover):
 
     omitted: frozenset[str]
 
-    def __init__(self, key: ProvingKey, publics: PublicValues, context: bytes = b"") -> None:
-        super().__init__(key, publics, context)
-        self.transcript = DeafTranscript(schema(key.verification, len(context)), self.omitted)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        items = schema(self.verification, len(self.context))
+        self.transcript = DeafTranscript(items, self.omitted)
 
 
 # ---- arithmetic for liars

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stark.hash.sha256 import SALT_BYTES
 from stark.merkle.multiproof import MultiOpening, TreeShape, read_opening
 from stark.soundness.parameters import ENCODED_LENGTH
 from stark.transcript.encoding import DIGEST_SIZE, NONCE_SIZE, Kind, Reader
@@ -84,14 +85,23 @@ class OpenedTree:
     opening: MultiOpening
 
     def row(self, group: int, place: int) -> tuple[int, int]:
-        """First byte and length of a row in the file (trees without salts)."""
+        """First byte and length of a row in the file."""
+        start, size = self._groups()[group][:2]
+        return start + place * size, size
+
+    def salt(self, group: int, place: int) -> int:
+        """First byte of a row's salt in the file (trees with salts)."""
+        start, size, count = self._groups()[group]
+        return start + size * count + SALT_BYTES * place
+
+    def _groups(self) -> list[tuple[int, int, int]]:
+        """Start, size of a row and number of rows of each group; its salts follow its rows."""
+        groups = []
         position = self.start
-        for number, rows in enumerate(self.opening.rows):
-            size = len(rows[0])
-            if number == group:
-                return position + place * size, size
-            position += size * len(rows)
-        raise IndexError(group)
+        for rows, salts in zip(self.opening.rows, self.opening.salts, strict=True):
+            groups.append((position, len(rows[0]), len(rows)))
+            position += len(rows[0]) * len(rows) + SALT_BYTES * len(salts)
+        return groups
 
     @property
     def siblings(self) -> list[int]:
@@ -162,7 +172,9 @@ class ProofMap:
             if section.kind in (Kind.FIELD, Kind.EXTENSION):
                 yield from range(section.start, section.end, 4)
         for tree in self.trees.values():
-            yield from range(tree.start, tree.siblings[0] if tree.siblings else tree.end, 4)
+            for group, rows in enumerate(tree.opening.rows):
+                start, size = tree.row(group, 0)
+                yield from range(start, start + size * len(rows), 4)
 
     def _add(self, reader: Reader, name: str, size: int, kind: Kind | None = None) -> None:
         self.sections[name] = Section(name, reader.position, reader.position + size, kind)
@@ -211,7 +223,7 @@ class ProofMap:
         for layer, log_arity in enumerate(fri_schedule(self.key)):
             shape = TreeShape(
                 groups=((fri_leaf_log_size(self.key, layer), 5 << log_arity),),
-                salted=parameters.zk,
+                salted=False,
                 cap_height=fri_cap_height(self.key, layer),
             )
             self._open(reader, f"fri {layer}", shape, self.data(f"fri {layer}"))

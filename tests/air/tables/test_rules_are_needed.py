@@ -17,6 +17,7 @@ from support.attacks.rules import BLINDED, CHEATS, TWO_SIDED
 from support.checks import check, check_equal
 
 from air.tables.batch import batch_system
+from stark.lookup.logup import MASK_NAME
 
 SYSTEM = batch_system(SMALL)
 CONSTRAINTS = constraints_of(SYSTEM)
@@ -31,6 +32,15 @@ def test_every_rule_has_a_cheat() -> None:
     stale = [rule for rule in [*CHEATS, *TWO_SIDED] if rule not in RULES]
     check(not stale, f"cheats for rules that do not exist: {stale}")
     check_equal(set(BLINDED), set(tuple_positions(SYSTEM)), "tuple positions")
+
+
+def test_masked_tables_have_no_other_rules_than_those_of_their_masks() -> None:
+    """No cheat can use a mask: whatever its cells are, they are committed before alpha is drawn,
+    and fractions whose sum is not zero take a given value at few alphas only."""
+    masked = batch_system(SMALL, zk=True)
+    more = set(constraints_of(masked)) - set(CONSTRAINTS)
+    check(all(label.startswith(MASK_NAME) for _, label in more), f"{sorted(more)}")
+    check_equal(messages_of(masked), MESSAGES, "messages")
 
 
 def test_only_explained_cheats_break_several_rules() -> None:
