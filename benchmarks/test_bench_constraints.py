@@ -19,12 +19,12 @@ from stark.constraints.air import Air, AirBuilder
 from stark.constraints.expression import Part
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
 from stark.constraints.program import compile_fold
-from stark.constraints.system import System, Table
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty, padded_width
 from stark.gadgets.poseidon import poseidon_permutation
 from stark.hash.poseidon import POSEIDON1
-from stark.lookup.columns import auxiliary_columns
+from stark.prover.auxiliary import auxiliary_columns
+from stark.system import System, Table
 
 LOG_ROWS = 16
 GENERATOR = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from air.tables.chain import ChainAir
 from air.tables.range import RangeAir
 from air.tables.totals import TotalsAir
 from air.tables.tree import TreeAir
-from stark.constraints.system import System
+from stark.system import System
 
 
 @cache

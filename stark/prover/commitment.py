@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.system import Table
 from stark.merkle.tree import MerkleTree
 from stark.prover.extension import ExtendedColumns, extend, extend_masked
 from stark.prover.masks import Masks
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import Table
 from stark.verifier.layout import Tree, cells, mask_cells, tree_shape
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.expression import Part
-from stark.constraints.system import System
 from stark.prover.commitment import Commitment, commit
 from stark.prover.trace import columns_matrix
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import Tree
 

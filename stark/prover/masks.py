@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.system import Table
 from stark.field.extension import DEGREE
 from stark.field.memory import aligned_zeros, padded_width
 from stark.prover.extension import add_mod, subtract_mod
 from stark.prover.randomness import Randomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import Table
 from stark.verifier.layout import Tree, cells
 
 Matrix = NDArray[np.uint32]

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.interpreter import Constants
-from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field import extension as ext
 from stark.field.extension import Element
@@ -20,9 +19,9 @@ from stark.field.extension_kernels import scale
 from stark.field.koalabear import GENERATOR
 from stark.fri.fold import fold, interpolate_final
 from stark.hash.sha256_kernels import grind
-from stark.lookup.columns import auxiliary_columns
 from stark.merkle.multiproof import encode_opening
 from stark.merkle.tree import CodewordTree
+from stark.prover.auxiliary import auxiliary_columns
 from stark.prover.commitment import Commitment, commit
 from stark.prover.extension import ExtendedColumns, add_mod
 from stark.prover.keygen import ProvingKey
@@ -31,6 +30,7 @@ from stark.prover.openings import TableColumns, deep_codeword, out_of_domain_val
 from stark.prover.quotient import quotient_columns
 from stark.prover.randomness import Randomness, SystemRandomness
 from stark.prover.trace import Trace, main_matrix, write_terminal_mask
+from stark.system import Table
 from stark.transcript.transcript import ProverTranscript
 from stark.verifier.header import encode_header
 from stark.verifier.layout import TableLayout, Tree
@@ -59,7 +59,7 @@ def prove(
     """Prove that the traces satisfy the key's system with these public values.
 
     The prover does not check the traces: a proof of a wrong one comes out, and is refused by the
-    verifier. :func:`stark.constraints.debug.faults` says what is wrong with a trace.
+    verifier. :func:`stark.debug.faults.faults` says what is wrong with a trace.
 
     Parameters
     ----------

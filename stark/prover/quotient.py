@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
 from stark.constraints.program import compile_fold
-from stark.constraints.system import Table
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
 from stark.field.memory import aligned_zeros, padded_width
@@ -22,6 +21,7 @@ from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, interpolate_from_coset
 from stark.prover.extension import ExtendedColumns, extend, subtract_mod
 from stark.prover.selectors import coset_periodic, coset_selectors
+from stark.system import Table
 
 Extension = NDArray[np.uint32]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.expression import Part
-from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.field.memory import aligned_zeros, padded_width
 from stark.field.montgomery import to_montgomery
+from stark.system import Table
 
 Matrix = NDArray[np.uint32]
 

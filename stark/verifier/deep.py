@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from operator import mul
 
 from stark.constraints.expression import Part
-from stark.constraints.system import Table
 from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import DEGREE, Element
 from stark.field.koalabear import GENERATOR, P, root_of_unity
+from stark.system import Table
 from stark.verifier.layout import TableLayout, Tree, cells
 
 TREE_OF = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stark.constraints.system import System, Table
 from stark.soundness.figures import BusFigures, SystemFigures, TableFigures
+from stark.system import System, Table
 from stark.verifier.layout import TableLayout
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stark.constraints.expression import Part
-from stark.constraints.system import System, Table
 from stark.errors import UsageError
 from stark.field.koalabear import TWO_ADICITY
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System, Table
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from stark.constraints.expression import Part
-from stark.constraints.system import Table
 from stark.field.extension import DEGREE
 from stark.merkle.multiproof import TreeShape
+from stark.system import Table
 
 
 class Tree(IntEnum):

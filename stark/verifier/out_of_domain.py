@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from stark.constraints.expression import Challenge, Node, Op, Selector
 from stark.constraints.reading import read
-from stark.constraints.system import Table
 from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import Element
 from stark.field.koalabear import P, inverse, root_of_unity
+from stark.system import Table
 from stark.verifier.layout import TableLayout
 
 

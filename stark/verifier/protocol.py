@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stark.constraints.expression import Part
-from stark.constraints.system import Table
+from stark.system import Table
 from stark.transcript.encoding import Kind
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
 from stark.verifier.key import VerificationKey

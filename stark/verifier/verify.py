@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stark.constraints.system import Table
 from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import Element
@@ -17,6 +16,7 @@ from stark.field.koalabear import GENERATOR, P
 from stark.fri.verifier import fold_leaf
 from stark.hash.sha256 import decode_elements
 from stark.merkle.multiproof import MultiOpening, TreeShape, read_opening, verify_opening
+from stark.system import Table
 from stark.transcript.encoding import Reader, encode_field
 from stark.transcript.transcript import Transcript, VerifierTranscript
 from stark.verifier.deep import TableDeep, domain_point

@@ -26,12 +26,12 @@ from air.keys import shipped_shapes
 from air.shape import Shape
 from air.tables.batch import batch_system
 from air.tables.chain import ChainAir
-from stark.constraints.debug import BusFault, faults
-from stark.constraints.system import System
+from stark.debug.faults import BusFault, faults
 from stark.errors import Code, Rejected
 from stark.field.koalabear import P
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
+from stark.system import System
 from stark.verifier.verify import verify
 
 CATALOGUE = Path(__file__).parents[1] / "vectors" / "negative_tests.json"

@@ -18,8 +18,8 @@ if __name__ == "__main__":
 
 from support.systems import Example, fibonacci, parameters, products  # noqa: E402
 
-from stark.constraints.system import System  # noqa: E402
 from stark.soundness.parameters import ProtocolParameters  # noqa: E402
+from stark.system import System  # noqa: E402
 from stark.verifier.key import VerificationKey  # noqa: E402
 
 INDEX = HERE / "golden.json"

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from stark.constraints.air import Air, AirBuilder
 from stark.constraints.expression import Expression
 from stark.constraints.reading import read
-from stark.constraints.system import System
 from stark.errors import Rejected
 from stark.field import extension as ext
 from stark.field.extension import Element
@@ -33,6 +32,7 @@ from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.openings import TableColumns
 from stark.prover.prove import Prover
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
 from stark.transcript.transcript import ProverTranscript
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import Tree

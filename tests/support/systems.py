@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from stark.constraints.air import Air, AirBuilder
 from stark.constraints.bus import Bus
-from stark.constraints.system import System
 from stark.field.koalabear import P
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
 
 Columns = dict[str, dict[str, list[int]]]
 

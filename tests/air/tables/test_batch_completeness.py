@@ -16,8 +16,8 @@ from support.systems import parameters
 from air.encoding import leaf_digest, totals_digest
 from air.shape import Shape
 from air.tables.batch import batch_system
-from stark.constraints.debug import explain, faults
 from stark.constraints.expression import Part
+from stark.debug.faults import explain, faults
 from stark.prover.keygen import generate_key
 from stark.prover.prove import prove
 from stark.verifier.verify import verify

@@ -9,9 +9,9 @@ import pytest
 from stark.constraints.air import Air, AirBuilder, symbolic
 from stark.constraints.bus import Bus
 from stark.constraints.expression import Part
-from stark.constraints.system import System, table_digest
 from stark.errors import UsageError
 from stark.field.koalabear import P
+from stark.system import System, table_digest
 
 Eval = Callable[[AirBuilder], None]
 PAIRS = Bus("pairs", 2)

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stark.constraints.air import Air, AirBuilder
-from stark.constraints.debug import faults
-from stark.constraints.system import System
+from stark.debug.faults import faults
 from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.field.memory import aligned_zeros
@@ -17,6 +16,7 @@ from stark.field.montgomery import from_montgomery, to_montgomery
 from stark.gadgets.poseidon import CELLS, poseidon_permutation
 from stark.hash.poseidon import POSEIDON1, POSEIDON2, compress
 from stark.hash.poseidon_kernels import trace_cells
+from stark.system import System
 
 ROWS = 16
 

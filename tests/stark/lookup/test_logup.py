@@ -8,9 +8,9 @@ from stark.constraints.air import Air, AirBuilder
 from stark.constraints.bus import Bus
 from stark.constraints.expression import Challenge, Graph, Node, Op, Part, Selector
 from stark.constraints.reading import read
-from stark.constraints.system import System, Table
 from stark.field import extension
 from stark.field.extension import Element
+from stark.system import System, Table
 
 ONE = Bus("one", 1)
 TWO = Bus("two", 2)

@@ -14,7 +14,6 @@ from air.keys import profile_parameters
 from air.shape import Shape
 from air.tables.batch import batch_system
 from stark.constraints.expression import Part
-from stark.constraints.system import System
 from stark.errors import Code, Rejected, UsageError
 from stark.field import extension as ext
 from stark.field.koalabear import GENERATOR, P, root_of_unity
@@ -26,6 +25,7 @@ from stark.prover.masks import Masks
 from stark.prover.prove import Prover, prove
 from stark.prover.randomness import SystemRandomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
 from stark.verifier.figures import system_figures
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import Tree, tree_shape

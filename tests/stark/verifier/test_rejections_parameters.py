@@ -14,11 +14,11 @@ from support.checks import check, check_equal
 from support.mutations import PARAMETER_FIELDS, ProofMap
 from support.systems import Example, Fibonacci, fibonacci, parameters
 
-from stark.constraints.system import System
 from stark.errors import Code, Rejected, UsageError
 from stark.field import extension as ext
 from stark.soundness import PROFILES, estimate
 from stark.soundness.parameters import ENCODED_LENGTH, ProtocolParameters
+from stark.system import System
 from stark.transcript.encoding import Kind
 from stark.verifier.figures import system_figures
 from stark.verifier.key import VerificationKey

@@ -35,9 +35,8 @@ from support.checks import check, check_equal
 from support.systems import Columns, Example, parameters
 
 from stark.constraints.air import Air, AirBuilder
-from stark.constraints.debug import BusFault, ConstraintFault, faults
 from stark.constraints.expression import Part
-from stark.constraints.system import System
+from stark.debug.faults import BusFault, ConstraintFault, faults
 from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import DEGREE, Element
@@ -48,6 +47,7 @@ from stark.merkle.tree import CodewordTree
 from stark.prover.keygen import ProvingKey
 from stark.prover.openings import TableColumns
 from stark.prover.prove import Prover
+from stark.system import System
 from stark.verifier import verify as verifier_module
 from stark.verifier.layout import TableLayout
 from stark.verifier.out_of_domain import check_zeta

@@ -24,8 +24,8 @@ from support.systems import Bytes, Example, Ledger, Work, fibonacci, parameters,
 
 from stark.constraints.air import Air, AirBuilder
 from stark.constraints.expression import Part
-from stark.constraints.system import System
 from stark.errors import Code, UsageError
+from stark.system import System
 from stark.transcript.schema import DrawnIndices, Sent
 from stark.verifier.header import encode_header
 from stark.verifier.key import table_shape

@@ -24,9 +24,9 @@ from support.mutations import ProofMap, overwritten
 from support.systems import Bytes, Example, Fibonacci, Ledger, Work, fibonacci, parameters, products
 
 from stark.constraints.air import Air, AirBuilder
-from stark.constraints.system import System
 from stark.errors import Code
 from stark.field.koalabear import P
+from stark.system import System
 from stark.verifier.key import VerificationKey
 from stark.verifier.verify import verify
 

@@ -105,7 +105,7 @@ def test_a_proof_is_verified_with_nothing_but_python(options: tuple[str, ...]) -
         "stark.hash.sha256",
         "stark.soundness",
         "stark.gadgets.poseidon",
-        "stark.constraints.system",
+        "stark.system",
         "air",
         "air.context",
         "air.registry",

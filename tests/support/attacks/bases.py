@@ -14,9 +14,9 @@ from air.shape import Shape
 from air.tables.batch import batch_system
 from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.constraints.expression import Part
-from stark.constraints.system import System
 from stark.field.koalabear import P
 from stark.field.montgomery import from_montgomery
+from stark.system import System
 from support.attacks.forgery import Forgery
 from support.attacks.oracle import Oracle, Witness
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.constraints.bus import Interaction
-from stark.constraints.debug import explain, faults
 from stark.constraints.expression import Graph, Op, Part, Selector
-from stark.constraints.system import System, Table
+from stark.debug.faults import explain, faults
 from stark.field.koalabear import P
+from stark.system import System, Table
 from support.checks import check
 
 Integers = NDArray[np.int64]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from stark.constraints.expression import Part
 from stark.constraints.interpreter import Constants, RowInputs, evaluate_roots
 from stark.constraints.program import compile_store
-from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field import simd
 from stark.field.extension import DEGREE, Element
@@ -24,6 +23,7 @@ from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_mon
 from stark.jit import kernel
 from stark.lookup.logup import Group
 from stark.parallel import run
+from stark.system import Table
 
 Array = NDArray[np.uint32]
 

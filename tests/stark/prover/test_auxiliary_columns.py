@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from stark.constraints.air import Air, AirBuilder
 from stark.constraints.bus import Bus, Interaction
-from stark.constraints.debug import faults
 from stark.constraints.expression import Node, Op, Part, Selector
 from stark.constraints.reading import read
-from stark.constraints.system import System, Table
+from stark.debug.faults import faults
 from stark.errors import UsageError
 from stark.field import extension
 from stark.field.extension import Element
 from stark.field.koalabear import P
 from stark.lookup import columns
-from stark.lookup.columns import VanishingDenominatorError, auxiliary_columns
+from stark.prover.auxiliary import VanishingDenominatorError, auxiliary_columns
+from stark.system import System, Table
 
 PAIRS = Bus("pairs", 2)
 SUMS = Bus("sums", 1, per_key_bound="four limbs a row, too few rows to reach p")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from stark.constraints.air import Constraint
 from stark.constraints.bus import Interaction
 from stark.constraints.expression import Op, Part
-from stark.constraints.system import System, Table
-from stark.constraints.trace_reading import TraceRows, Values
+from stark.debug.trace_reading import TraceRows, Values
 from stark.errors import UsageError
 from stark.field.koalabear import P
+from stark.system import System, Table
 
 SHOWN_CELLS = 12
 

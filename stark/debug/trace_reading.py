@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from stark.constraints.expression import Node, Op, Part, Selector
 from stark.constraints.reading import read
-from stark.constraints.system import Table
 from stark.errors import UsageError
 from stark.field.koalabear import P
+from stark.system import Table
 
 Values = NDArray[np.uint64]
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stark.constraints import trace_reading
 from stark.constraints.air import Air, AirBuilder
 from stark.constraints.bus import Bus
-from stark.constraints.debug import BusFault, Cell, ConstraintFault, Message, explain, faults
-from stark.constraints.system import System
+from stark.debug import trace_reading
+from stark.debug.faults import BusFault, Cell, ConstraintFault, Message, explain, faults
 from stark.errors import UsageError
 from stark.field.koalabear import P
+from stark.system import System
 
 Trace = NDArray[np.uint64]
 

@@ -1,0 +1,1 @@
+"""What is wrong with a trace: failing rows, and messages that do not balance."""
