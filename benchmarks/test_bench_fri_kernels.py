@@ -101,4 +101,4 @@ def test_fold(benchmark: BenchmarkFixture, log_arity: int) -> None:
 
 
 def test_final_polynomial(benchmark: BenchmarkFixture) -> None:
-    benchmark(interpolate_final, random_words(5, 4, 1024))
+    benchmark(interpolate_final, random_words(5, 4, 1024), 1024)

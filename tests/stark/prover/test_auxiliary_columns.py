@@ -17,7 +17,7 @@ from stark.errors import UsageError
 from stark.field import extension
 from stark.field.extension import Element
 from stark.field.koalabear import P
-from stark.lookup import columns
+from stark.prover import auxiliary
 from stark.prover.auxiliary import VanishingDenominatorError, auxiliary_columns
 from stark.system import System, Table
 
@@ -215,7 +215,7 @@ class Plain(Air):
 def test_chunks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     case = random_case(10, 0, 3)
     whole, terminal = columns_of(*case)
-    monkeypatch.setattr(columns, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(auxiliary, "CHUNK_ROWS", 64)
     pieces, terminal_of_pieces = columns_of(*case)
     assert np.array_equal(whole, pieces)
     assert terminal == terminal_of_pieces
