@@ -20,6 +20,10 @@ MAX_BYTES = 1 << 22
 """A statement over 2^14 assets, the most there can be, with 32-character symbols of 3 bytes each
 takes 2^14 * (30 + 96 + 35) bytes = 2.6 MB; this leaves a factor of 1.6."""
 
+MAX_CONTAINERS = (1 << 14) + 64
+"""Lists and objects together: a statement has one per asset and a few more. Bounds the work of the
+decoder, which is much more per bracket than per byte."""
+
 MAX_DEPTH = 16
 """Nested lists and objects. A statement nests five deep; the decoder recurses once per level."""
 
@@ -153,10 +157,15 @@ def _require_plain(value: object, depth: int) -> None:
 
 def _require_shallow(text: str) -> None:
     """Count brackets outside strings before the decoder sees them: it recurses, this does not."""
-    depth = 0
+    depth = containers = 0
     for token in _TOKENS.finditer(text):
         character = text[token.start()]
         if character in "[{":
+            containers += 1
+            if containers > MAX_CONTAINERS:
+                raise Rejected(
+                    Code.LIMIT, "canonical JSON: lists and objects", MAX_CONTAINERS, "more"
+                )
             depth += 1
             if depth > MAX_DEPTH:
                 raise _too_deep()

@@ -71,8 +71,8 @@ def verification_key(profile: str, shape: Shape) -> VerificationKey:
     Rejected
         ``Policy`` for an unknown profile, ``VK`` for a shape that is not pinned.
     """
-    parameters = profile_parameters(profile, shape)
     root = pinned_roots().get(shape.name)
     if root is None:
         raise Rejected(Code.VK, "shape of the batches", "one of the pinned shapes", shape.name)
+    parameters = profile_parameters(profile, shape)
     return VerificationKey(batch_system(shape, zk=True), parameters, (root,))

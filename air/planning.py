@@ -51,6 +51,32 @@ class Plan:
         )
 
 
+def fixed_plan(
+    shape: Shape, batches: int | None, rows_per_account: NDArray[np.int64], assets: int
+) -> Plan:
+    """A plan that the exchange chose beforehand, so that nothing public follows the snapshot.
+
+    Parameters
+    ----------
+    batches
+        ``None`` for as few as hold the snapshot.
+
+    Raises
+    ------
+    UsageError
+        If the snapshot does not fit.
+    """
+    if shape not in shipped_shapes():
+        raise UsageError(f"{shape.name} is not one of the shipped shapes")
+    if assets > shape.capacity:
+        raise UsageError(f"{shape.name} has room for {shape.capacity} assets, not for {assets}")
+    needed = _batch_counts(shape, rows_per_account, 1)
+    if not needed or (batches is not None and batches < needed[0]):
+        enough = f"{needed[0]} batches do" if needed else "no number of batches does"
+        raise UsageError(f"the snapshot does not fit {batches or 1} of {shape.name}; {enough}")
+    return Plan(shape, needed[0] if batches is None else batches)
+
+
 def make_plan(
     rows_per_account: NDArray[np.int64],
     assets: int,

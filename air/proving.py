@@ -23,7 +23,7 @@ from air.encoding import (
 from air.inclusion.store import write_store
 from air.keys import DEFAULT_PROFILE, profile_parameters
 from air.placement import placement
-from air.planning import DEFAULT_MAX_LOG_ROWS, Plan, make_plan
+from air.planning import DEFAULT_MAX_LOG_ROWS, Plan, fixed_plan, make_plan
 from air.publication import (
     PROOF_FILE,
     STATEMENT_FILE,
@@ -31,12 +31,14 @@ from air.publication import (
     BatchProof,
     Publication,
 )
+from air.shape import Shape
 from air.snapshot.files import atomic_output
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
 from air.tree import upper_levels
-from air.verification import batch_context
+from air.verification import batch_contexts
 from air.witness import Batch, BatchAccounts, prepare_batch
+from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
@@ -99,6 +101,8 @@ def prove_snapshot(
     *,
     profile: str = DEFAULT_PROFILE,
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
+    shape: Shape | None = None,
+    batches: int | None = None,
     progress: Progress | None = None,
 ) -> ProofRun:
     """Prove ``snapshot`` and write the proof file, the statement and the inclusion store.
@@ -114,7 +118,11 @@ def prove_snapshot(
     profile
         Security profile, ``proven128`` or ``proven100``.
     max_log_rows
-        Bounds memory: no table of a batch has more than 2^max_log_rows rows.
+        Bounds memory: no table of a batch has more than 2^max_log_rows rows, but for the table of
+        2^15 integers.
+    shape, batches
+        Fix what is public about the size. By default they follow the snapshot: the number of
+        accounts and of their non-zero balances, rounded up.
 
     Raises
     ------
@@ -124,9 +132,11 @@ def prove_snapshot(
     clock = _Clock()
     report = progress or (lambda phase, done, total: None)
     nonce = secrets.token_bytes(32)
-    placed = place(snapshot, master_key, nonce, max_log_rows)
+    rows = np.diff(snapshot.offsets)
+    plan = None if shape is None else fixed_plan(shape, batches, rows, len(snapshot.registry))
+    placed = place(snapshot, master_key, nonce, max_log_rows, plan)
     clock.lap("placement")
-    publication, batches = prove_placed(snapshot, placed, nonce, profile, report, clock)
+    publication, proven = prove_placed(snapshot, placed, nonce, profile, report, clock)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     run = ProofRun(
@@ -146,8 +156,8 @@ def prove_snapshot(
         snapshot.offsets,
         snapshot.assets,
         snapshot.limbs(),
-        (batch.nodes for batch in batches),
-        upper_levels([batch.root for batch in batches]),
+        (batch.nodes for batch in proven),
+        upper_levels([batch.root for batch in proven]),
     )
     for path, data in (
         (run.statement_path, publication.statement.encode()),
@@ -160,14 +170,19 @@ def prove_snapshot(
 
 
 def place(
-    snapshot: Snapshot, master_key: bytes, nonce: bytes, max_log_rows: int = DEFAULT_MAX_LOG_ROWS
+    snapshot: Snapshot,
+    master_key: bytes,
+    nonce: bytes,
+    max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
+    fixed: Plan | None = None,
 ) -> PlacedAccounts:
-    """Choose a plan and put every account into its slot; salts and commitments included.
+    """Put every account into its slot; salts and commitments included.
 
-    A placement that overfills a batch (rows vary at random) is discarded for one more batch.
+    Without a fixed plan, a placement that overfills a batch (rows vary at random) is discarded for
+    one more batch; with one, that is a ``UsageError``.
     """
     rows = np.diff(snapshot.offsets)
-    plan = make_plan(rows, len(snapshot.registry), max_log_rows)
+    plan = fixed or make_plan(rows, len(snapshot.registry), max_log_rows)
     epoch = snapshot.manifest.epoch
     while True:
         order = placement(master_key, epoch, nonce, plan.slots)
@@ -178,6 +193,8 @@ def place(
         filled = rows_of.reshape(plan.batches, plan.shape.slots).sum(axis=1)
         if filled.max() <= plan.shape.holding_rows:
             break
+        if fixed is not None:
+            raise UsageError("by chance the placement overfills a batch; prove again")
         plan = make_plan(rows, len(snapshot.registry), max_log_rows, at_least=plan.batches + 1)
     salts, commitments = _commitments(snapshot, master_key, nonce)
     batches = []
@@ -219,21 +236,22 @@ def prove_placed(
     key = generate_key(batch_system(plan.shape, zk=True), parameters)
     clock.lap("proving key")
     proofs = []
+    contexts = batch_contexts(statement)
     for number, batch in enumerate(batches):
-        proofs.append(_prove_batch(key, statement, number, batch, report))
+        proofs.append(_prove_batch(key, contexts[number], number, batch, len(batches), report))
     clock.lap("proving")
     publication = Publication(statement, blinds[-1], batches[0].digest_in, tuple(proofs))
     return publication, batches
 
 
 def _prove_batch(
-    key: ProvingKey, statement: Statement, number: int, batch: Batch, report: Progress
+    key: ProvingKey, context: bytes, number: int, batch: Batch, count: int, report: Progress
 ) -> BatchProof:
     def step(phase: str) -> None:
-        report(f"batch {number}: {phase}", number, statement.batches)
+        report(f"batch {number}: {phase}", number, count)
 
     step("trace")
-    proof = prove(key, batch.traces(), batch.publics, batch_context(statement, number), step)
+    proof = prove(key, batch.traces(), batch.publics, context, step)
     return BatchProof(batch.digest_out, batch.root, proof)
 
 

@@ -5,6 +5,7 @@ A shape is part of the verification key: heights are fixed, whatever a snapshot 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stark.errors import UsageError
@@ -60,6 +61,18 @@ class Shape:
             raise UsageError(f"log_slots must be in {MIN_LOG_SLOTS} ... {self.log_rows - 1}")
         if self.holding_rows < self.slots:
             raise UsageError(f"{self}: every slot needs a row, only {self.holding_rows} are left")
+
+    @classmethod
+    def named(cls, name: str) -> Shape:
+        """The shape with this name, for example ``rows15-slots12-assets9``.
+
+        Raises ``UsageError`` for any other text.
+        """
+        match = re.fullmatch(r"rows([0-9]{1,2})-slots([0-9]{1,2})-assets([0-9]{1,2})", name)
+        if match is None:
+            raise UsageError(f"{name!r} is no shape; a shape is like rows15-slots12-assets9")
+        log_rows, log_slots, log_capacity = (int(part) for part in match.groups())
+        return cls(log_rows, log_slots, log_capacity)
 
     @property
     def rows(self) -> int:

@@ -47,15 +47,11 @@ class Acceptance:
     security: Report
 
 
-def batch_context(statement: Statement, number: int) -> bytes:
-    """What the proof of one batch is bound to: context, statement, and its place in the file."""
-    return (
-        BATCH_TAG
-        + statement.context.digest()
-        + statement.digest()
-        + number.to_bytes(4, "little")
-        + statement.batches.to_bytes(4, "little")
-    )
+def batch_contexts(statement: Statement) -> list[bytes]:
+    """What the proof of each batch is bound to: context, statement, and its place in the file."""
+    common = BATCH_TAG + statement.context.digest() + statement.digest()
+    count = statement.batches.to_bytes(4, "little")
+    return [common + number.to_bytes(4, "little") + count for number in range(statement.batches)]
 
 
 def batch_publics(first: bool, digest_in: Digest, batch: BatchProof) -> dict[str, list[int]]:
@@ -133,9 +129,10 @@ def verify_publication(
     check_root(publication)
     passed("account tree", f"{statement.batches} x 2^{shape.log_slots} slots lead to the root")
     digests = chained_digests(publication)
+    contexts = batch_contexts(statement)
     for number, batch in enumerate(publication.batches):
         publics = batch_publics(number == 0, digests[number], batch)
-        verify(key, batch.proof, publics, batch_context(statement, number))
+        verify(key, batch.proof, publics, contexts[number])
         passed(
             f"batch {number}",
             f"STARK of {len(batch.proof):,} bytes, {key.parameters.queries} queries",

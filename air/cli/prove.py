@@ -19,6 +19,7 @@ from air.cli.outcome import (
 from air.cli.progress import progress_bar
 from air.context import short_digest
 from air.report import statement_json
+from air.shape import Shape
 from stark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ def keygen(keyfile: Path, as_json: bool) -> int:
     type=click.IntRange(12, 20),
     help="Bounds memory: no table of a batch has more than 2^N rows.",
 )
+@click.option(
+    "--shape",
+    metavar="NAME",
+    help="Fix the public size of a batch, like rows15-slots12-assets9, whatever the snapshot.",
+)
+@click.option("--batches", type=click.IntRange(min=1), help="With --shape: fix their number too.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @json_option
 @command_errors
@@ -62,10 +69,15 @@ def prove(
     out: Path,
     profile: str,
     max_log_rows: int | None,
+    shape: str | None,
+    batches: int | None,
     force: bool,
     as_json: bool,
 ) -> int:
     """Prove what a SNAPSHOT says is owed; write the proof, the statement and the store."""
+    if batches is not None and shape is None:
+        raise UsageError("--batches goes with --shape")
+    chosen = None if shape is None else Shape.named(shape)
     require_free(out, force)
     require_readable(snapshot)
     from air.master_key import read_master_key
@@ -87,6 +99,8 @@ def prove(
             out,
             profile=profile,
             max_log_rows=max_log_rows or DEFAULT_MAX_LOG_ROWS,
+            shape=chosen,
+            batches=batches,
             progress=report,
         )
     fields = {

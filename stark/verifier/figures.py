@@ -30,7 +30,8 @@ def _table_figures(table: Table, masked: bool) -> TableFigures:
         log_height=table.log_height,
         functions=layout.value_count + masked,
         constraints=len(table.constraints),
-        degree=max(table.degree, 1),
+        # The quotient's chunks have that degree in X^N, whatever that of the constraints.
+        degree=max(table.degree, table.quotient_chunks),
         points=2 if layout.following else 1,
     )
 

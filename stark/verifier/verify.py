@@ -188,10 +188,22 @@ def check_buses(terminals: Mapping[str, Element]) -> None:
 
 
 def batching_coefficients(key: VerificationKey, drawn: Sequence[Element]) -> Sequence[Element]:
-    """A coefficient per opened value. Powers start at c: the masks of codewords have c^0."""
+    """A coefficient per opened value.
+
+    Powers are counted anew at each height, from c on: the mask of a height's codeword has c^0, and
+    a height's error grows with the functions of that height alone.
+    """
     if key.parameters.batching == "independent":
         return drawn
-    return ext.powers(drawn[0], opened_value_count(key) + 1)[1:]
+    powers = ext.powers(drawn[0], opened_value_count(key) + 1)
+    used: dict[int, int] = {}
+    result: list[Element] = []
+    for table in key.system.tables:
+        first = used.get(table.log_height, 1)
+        end = first + TableLayout.of(table).value_count
+        result += powers[first:end]
+        used[table.log_height] = end
+    return result
 
 
 def batched(

@@ -180,3 +180,9 @@ def test_abbreviate() -> None:
     assert abbreviate(["a"] * 1000) == "a list of 1000"
     assert abbreviate({}) == "an object of 0"
     assert abbreviate("x" * 10**6) == "'" + "x" * 76 + "..."
+
+
+def test_very_many_containers_are_refused_before_they_are_decoded() -> None:
+    for pair in (b"[]", b"{}"):
+        data = b"[" + b",".join([pair] * 20_000) + b"]"
+        assert code_of(data) is Code.LIMIT

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air.keys import shipped_shapes
-from air.planning import make_plan
+from air.planning import Plan, fixed_plan, make_plan
+from air.shape import Shape
 from stark.errors import UsageError
 
 
@@ -69,3 +70,36 @@ def test_plans_hold_all_rows(rows: list[int], assets: int, limit: int) -> None:
     assert empty >= 0
     assert counts.sum() + empty <= plan.batches * plan.shape.holding_rows
     assert plan.shape in shipped_shapes()
+
+
+def test_a_fixed_plan_does_not_follow_the_snapshot() -> None:
+    """Two snapshots that differ in one balance (zero or not) have equal public sizes."""
+    shape = Shape.named("rows13-slots10-assets9")
+    rows = np.full(900, 5)
+    more = rows.copy()
+    more[0] = 90
+    assert fixed_plan(shape, 3, rows, 200) == fixed_plan(shape, 3, more, 200) == Plan(shape, 3)
+    assert fixed_plan(shape, None, rows, 200).batches == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "batches", "assets", "words"),
+    [
+        ("rows13-slots10-assets9", 1, 200, "do"),
+        ("rows13-slots10-assets9", 9, 513, "512 assets"),
+        ("rows20-slots5-assets9", 9, 200, "shipped"),
+    ],
+)
+def test_a_fixed_plan_that_does_not_fit_is_refused(
+    name: str, batches: int, assets: int, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        fixed_plan(Shape.named(name), batches, np.full(4096, 5), assets)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "rows15", "rows15-slots12-assets9 ", "rows99-slots12-assets9"]
+)
+def test_names_of_no_shape_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        Shape.named(name)

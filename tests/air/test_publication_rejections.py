@@ -45,7 +45,7 @@ from air.encoding import totals_digest
 from air.publication import MAGIC, MAXIMUM_PROOF, MAXIMUM_STATEMENT, Publication
 from air.registry import Asset, Registry
 from air.tree import upper_levels
-from air.verification import MAXIMUM_FILE, batch_context, verify_publication
+from air.verification import MAXIMUM_FILE, batch_contexts, verify_publication
 from air.witness import prepare_batch
 from stark.errors import Code, Rejected
 from stark.field.koalabear import P
@@ -589,7 +589,7 @@ def test_c11_another_total_with_a_digest_that_it_opens() -> None:
     # Proven with the transcript of the false statement: refused by the constraints.
     batch = own.batches[0]
     publics = {**batch.publics, "chain": [1, *batch.digest_in, *digest]}
-    proof = prove(proving_key(), batch.traces(), publics, batch_context(statement, 0))
+    proof = prove(proving_key(), batch.traces(), publics, batch_contexts(statement)[0])
     found = expect(with_batch(forged, 0, proof=proof), Code.OOD)
     check("chain" in found.check, f"{found}")
 
@@ -729,7 +729,7 @@ def test_a_batch_that_starts_from_other_totals_than_the_one_before_ended_with() 
     found = expect(forged, Code.OOD)
     check("chain" in found.check, f"{found}")
     publics = {**second.publics, "chain": [0, *first.digest_out, *second.digest_out]}
-    adapted = prove(proving_key(), second.traces(), publics, batch_context(statement, 1))
+    adapted = prove(proving_key(), second.traces(), publics, batch_contexts(statement)[1])
     found = expect(with_batch(forged, 1, proof=adapted), Code.OOD)
     check("chain" in found.check, f"{found}")
 
@@ -764,10 +764,8 @@ def _forbidden(*arguments: object) -> None:
 
 def test_contexts_of_batches_are_told_apart() -> None:
     one, three = proven(1).publication.statement, proven(3).publication.statement
-    contexts = {
-        batch_context(statement, number) for statement in (one, three) for number in range(3)
-    }
-    check_equal(len(contexts), 6)
+    contexts = [context for statement in (one, three) for context in batch_contexts(statement)]
+    check_equal((len(contexts), len(set(contexts))), (4, 4))
     check(isinstance(one.context, Context), "a context")
 
 

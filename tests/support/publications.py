@@ -16,7 +16,7 @@ from air.registry import Asset, Registry
 from air.shape import Shape
 from air.tables.batch import batch_system
 from air.tree import upper_levels
-from air.verification import batch_context
+from air.verification import batch_contexts
 from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.field.koalabear import P
 from stark.prover.keygen import ProvingKey, generate_key
@@ -81,7 +81,7 @@ def statement_of(batches: tuple[Batch, ...] | list[Batch]) -> Statement:
 
 
 def prove_batch(statement: Statement, number: int, batch: Batch) -> BatchProof:
-    proof = prove(proving_key(), batch.traces(), batch.publics, batch_context(statement, number))
+    proof = prove(proving_key(), batch.traces(), batch.publics, batch_contexts(statement)[number])
     return BatchProof(batch.digest_out, batch.root, proof)
 
 

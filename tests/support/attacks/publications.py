@@ -10,7 +10,7 @@ from air.context import Statement
 from air.encoding import Digest, limbs
 from air.publication import BatchProof, Publication
 from air.tree import upper_levels
-from air.verification import batch_context, batch_publics, verify_publication
+from air.verification import batch_contexts, batch_publics, verify_publication
 from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.errors import Code, Rejected
 from stark.prover.prove import prove
@@ -52,7 +52,7 @@ def publish(statement: Statement, parts: list[Part], blind: Digest, start: Diges
     for number, part in enumerate(parts):
         claim = BatchProof(part.digest_out, part.root, b"")
         publics = batch_publics(number == 0, before, claim)
-        context = batch_context(statement, number)
+        context = batch_contexts(statement)[number]
         proof = prove(proving_key(), part.batch.traces(), publics, context)
         proofs.append(replace(claim, proof=proof))
         before = part.digest_out
