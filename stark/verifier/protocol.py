@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stark.constraints.expression import Part
 from stark.system import Table
 from stark.transcript.encoding import Kind
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
@@ -105,7 +104,3 @@ def _cap(key: VerificationKey, tree: Tree) -> Sent:
 
 def _work(label: str, bits: int) -> list[Item]:
     return [Grinding(f"work {label}", bits)] if bits else []
-
-
-def has_preprocessed(key: VerificationKey) -> bool:
-    return any(table.width(Part.PREPROCESSED) for table in key.system.tables)
