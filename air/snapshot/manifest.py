@@ -133,6 +133,9 @@ def _read_json(name: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for key, item in pairs:
+            if not key.isascii():
+                # All known keys are ASCII; a lone surrogate could not even be encoded.
+                raise InputError(name, None, ascii(key), item, "unknown key")
             if key in value:
                 raise InputError(name, None, key, item, "this key stands twice in one object")
             value[key] = item

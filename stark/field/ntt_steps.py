@@ -14,9 +14,6 @@ from numba.extending import intrinsic
 from stark.field import vector_ir
 from stark.field.vector_ir import I32, I64
 
-MAX_FUSED = 3
-"""Layers that one step does at most: 8 rows and 7 twiddles fit the 32 registers of AVX-512."""
-
 
 @intrinsic
 def address(typing_context: Any, array: Any, index: Any) -> Any:
