@@ -145,3 +145,11 @@ def test_not_a_manifest(
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
         read_manifest(tmp_path / "s.manifest.json")
+
+
+def test_a_key_that_cannot_be_encoded_is_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / "S.manifest.json"
+    for text in ('{"\\ud800":1}', '{"exchänge": "x"}'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match="unknown key"):
+            read_manifest(path)
