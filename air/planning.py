@@ -14,7 +14,7 @@ from stark.errors import UsageError
 from stark.gadgets.poseidon import CELLS
 
 DEFAULT_MAX_LOG_ROWS = 19
-"""Largest tables of a batch by default: 2^19 rows take about 5 GiB at blowup 8."""
+"""Largest tables of a batch by default: 2^19 rows take about 7.5 GiB at blowup 8."""
 
 DEVIATIONS = 6
 """Accounts fall into batches at random; a batch gets room for this many standard deviations more
