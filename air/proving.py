@@ -36,7 +36,7 @@ from air.snapshot.files import atomic_output
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
 from air.tree import upper_levels
-from air.verification import batch_contexts
+from air.verification import batch_contexts, verify_publication
 from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.errors import UsageError
 from stark.field.koalabear import P
@@ -127,8 +127,13 @@ def prove_snapshot(
     Raises
     ------
     UsageError
-        If the snapshot does not fit any shape.
+        If the snapshot does not fit any shape, or not the one that is asked for.
+    Rejected
+        If the verifier refuses the proof, which would be a fault of this program: nothing is
+        written then.
     """
+    if batches is not None and shape is None:
+        raise UsageError("a number of batches goes with a shape")
     clock = _Clock()
     report = progress or (lambda phase, done, total: None)
     nonce = secrets.token_bytes(32)
@@ -137,6 +142,10 @@ def prove_snapshot(
     placed = place(snapshot, master_key, nonce, max_log_rows, plan)
     clock.lap("placement")
     publication, proven = prove_placed(snapshot, placed, nonce, profile, report, clock)
+    report("checking the proof", 0, 1)
+    proof_file = publication.encode()
+    verify_publication(proof_file, profiles=(profile,))
+    clock.lap("checking the proof")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     run = ProofRun(
@@ -161,7 +170,7 @@ def prove_snapshot(
     )
     for path, data in (
         (run.statement_path, publication.statement.encode()),
-        (run.proof_path, publication.encode()),
+        (run.proof_path, proof_file),
     ):
         with atomic_output(path) as file:
             file.write(data)
