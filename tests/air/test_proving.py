@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def test_a_proof_that_the_verifier_refuses_is_not_written(
         prove_snapshot(snapshot, KEY, tmp_path / "out", profile="proven100")
     assert caught.value.code is Code.MERKLE
     assert not (tmp_path / "out").exists()
+
+
+def test_hollow_proofs_are_refused_before_totals_are_hashed(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """The totals are wrong too: what is said first shows what is done first."""
+    run = prove_snapshot(snapshot, KEY, tmp_path, profile="proven100")
+    honest = Publication.decode(run.proof_path.read_bytes())
+    totals = (run.statement.totals[0] + 1, *run.statement.totals[1:])
+    hollow = replace(
+        honest,
+        statement=replace(run.statement, totals=totals),
+        batches=tuple(replace(batch, proof=b"x") for batch in honest.batches),
+    )
+    with pytest.raises(Rejected) as caught:
+        verify_publication(hollow.encode(), profiles=("proven100",))
+    assert caught.value.code is Code.FORMAT

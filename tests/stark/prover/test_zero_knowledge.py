@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from support.systems import Example, fibonacci, parameters, products
 
+import stark.system
 from air.keys import profile_parameters
 from air.shape import Shape
 from air.tables.batch import batch_system
+from stark.constraints.air import SymbolicAir
 from stark.constraints.expression import Part
 from stark.errors import Code, Rejected, UsageError
 from stark.field import extension as ext
 from stark.field.koalabear import GENERATOR, P, root_of_unity
-from stark.field.montgomery import from_montgomery
+from stark.field.montgomery import from_montgomery, scalar_to_montgomery
 from stark.merkle.multiproof import read_opening
 from stark.prover.commitment import Commitment
 from stark.prover.keygen import generate_key
@@ -111,23 +113,51 @@ def test_terminals_are_hidden_and_still_checked() -> None:
     assert caught.value.code is Code.BUS
 
 
-def test_a_mask_beyond_row_0_is_refused() -> None:
-    """Otherwise it could be chosen after the challenges' first use, row by row: it is pinned."""
-    example = products()
+class MaskOnRow1(Prover):
+    """Gives two tables masks on row 1 too, opposite ones, and sums and terminals that fit them."""
+
+    SHARES = (5, P - 5)
+
+    def mask_terminals(self, main):  # type: ignore[no-untyped-def]
+        super().mask_terminals(main)
+        for table, matrix, share in zip(self.tables, main, self.SHARES, strict=False):
+            matrix[1, table.witness_width] = scalar_to_montgomery(share)
+
+    def auxiliary_matrices(self, main):  # type: ignore[no-untyped-def]
+        matrices = super().auxiliary_matrices(main)
+        for table, matrix, share in zip(self.tables, matrices, self.SHARES, strict=False):
+            sums = matrix[2:, 5 * (table.bus_argument.width - 1)]  # type: ignore[index]
+            sums[:] = (sums.astype(np.uint64) + scalar_to_montgomery(share)) % P
+            self.terminals[table.name] = ext.add(self.terminals[table.name], ext.from_base(share))
+        return matrices
+
+
+def masks_on_row_1(example: Example) -> None:
     key = generate_key(hidden(example), zk_parameters())
+    proof = MaskOnRow1(key, example.publics).run(example.traces)
+    verify(key.verification, proof, example.publics)
 
-    class Elsewhere(Prover):
-        def mask_terminals(self, main):  # type: ignore[no-untyped-def]
-            super().mask_terminals(main)
-            for table, matrix in zip(self.tables[:2], main[:2], strict=True):
-                matrix[1, table.witness_width] = 5
 
-    with pytest.raises(Rejected):
-        verify(
-            key.verification,
-            Elsewhere(key, example.publics).run(example.traces),
-            example.publics,
-        )
+def test_a_mask_beyond_row_0_is_refused() -> None:
+    """By its constraint alone: sums and terminals fit the masks."""
+    with pytest.raises(Rejected) as caught:
+        masks_on_row_1(products())
+    assert caught.value.code is Code.OOD
+
+
+def test_without_its_constraint_a_mask_beyond_row_0_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It helps no cheat (whatever the masks are, they are fixed before alpha); it is one form."""
+    honest = stark.system.add_terminal_mask
+
+    def unconstrained(air: SymbolicAir) -> None:
+        before = len(air.constraints)
+        honest(air)
+        del air.constraints[before:]
+
+    monkeypatch.setattr(stark.system, "add_terminal_mask", unconstrained)
+    masks_on_row_1(products())
 
 
 # ---- what is opened
