@@ -32,8 +32,8 @@ EPOCH_BOUND = 1 << 64
 
 MAX_EXCHANGE_LENGTH = 128
 
-CONTEXT_TAG = b"stark-liabilities/context/v0"
-STATEMENT_TAG = b"stark-liabilities/statement/v0"
+CONTEXT_TAG = b"stark-liabilities/context/v1"
+STATEMENT_TAG = b"stark-liabilities/statement/v1"
 
 _CONTEXT_KEYS = [
     *("assets", "depth", "epoch", "exchange", "format", "kind"),

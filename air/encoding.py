@@ -21,8 +21,8 @@ HOLDING_TAG = 8
 TOTALS_TAG = 16
 FIRST_WEIGHT, LAST_WEIGHT, ASSET_WEIGHT = 2, 4, 64
 
-ACCOUNT_TAG = b"stark-liabilities/account/v0"
-SALT_TAG = b"stark-liabilities/salt/v0"
+ACCOUNT_TAG = b"stark-liabilities/account/v1"
+SALT_TAG = b"stark-liabilities/salt/v1"
 SALT_SIZE = 32
 DIGEST_LANES = 8
 HASH = POSEIDON1

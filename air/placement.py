@@ -12,7 +12,7 @@ import hmac
 import numpy as np
 from numpy.typing import NDArray
 
-PLACEMENT_TAG = b"stark-liabilities/placement/v0"
+PLACEMENT_TAG = b"stark-liabilities/placement/v1"
 
 
 def placement(master_key: bytes, epoch: int, nonce: bytes, slots: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ Layout, integers little-endian:
  bytes                     content
 ========================  =======================================================================
  8                         magic ``LIABprf\\0``
- 2                         format version, 0
+ 2                         format version, 1
  4                         length s of the statement, at most 4 MiB
  s                         the statement, canonical JSON
  32                        blind of the last digest of running totals, eight field elements
@@ -37,7 +37,8 @@ STORE_FILE = "inclusion.sqlite"
 """Names of the files that proving writes into its folder; the store is secret."""
 
 MAGIC = b"LIABprf\0"
-VERSION = 0
+VERSION = 1
+"""A file of this version stays verifiable. Version 0 was that of previews, 0.x, and is refused."""
 MAXIMUM_STATEMENT = 1 << 22
 MAXIMUM_PROOF = 1 << 24
 MAXIMUM_BATCHES = 1 << 12

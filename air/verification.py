@@ -23,7 +23,7 @@ from stark.verifier.header import check_header
 from stark.verifier.key import VerificationKey
 from stark.verifier.verify import verify
 
-BATCH_TAG = b"stark-liabilities/batch/v0"
+BATCH_TAG = b"stark-liabilities/batch/v1"
 MAXIMUM_FILE = 1 << 30
 """Bytes; longer files are refused before they are looked at."""
 

@@ -124,7 +124,7 @@ class System:
 
     def digest(self) -> bytes:
         """SHA-256 over every constraint, width, degree, height, bus and the order of the tables."""
-        state = hashlib.sha256(b"stark/system/v0")
+        state = hashlib.sha256(b"stark/system/v1")
         state.update(_number(self.zk) + _number(len(self.buses)) + _number(len(self.tables)))
         for bus in self.buses:
             state.update(_text(bus.name) + _number(bus.width))
@@ -135,7 +135,7 @@ class System:
 
 def table_digest(table: Table) -> bytes:
     """SHA-256 over one table: graph, constraints, columns, public values, height, groups."""
-    state = hashlib.sha256(b"stark/table/v0")
+    state = hashlib.sha256(b"stark/table/v1")
     state.update(_text(table.name) + _number(table.log_height) + _number(table.degree))
     for part in (Part.PREPROCESSED, Part.MAIN):
         names = table.symbolic.columns[part]

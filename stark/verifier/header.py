@@ -12,8 +12,8 @@ from stark.transcript.encoding import DIGEST_SIZE, Reader
 from stark.verifier.key import VerificationKey
 
 MAGIC = b"STARKprf"
-VERSION = 0
-"""Formats with version 0 may change with every release."""
+VERSION = 1
+"""A proof of this version stays verifiable. Version 0 was that of previews, 0.x, and is refused."""
 
 
 def encode_header(key: VerificationKey) -> bytes:

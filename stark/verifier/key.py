@@ -87,7 +87,7 @@ class VerificationKey:
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of everything in the key: it names what a proof proves."""
-        state = hashlib.sha256(b"stark/key/v0")
+        state = hashlib.sha256(b"stark/key/v1")
         state.update(self.system.digest())
         state.update(self.parameters.encode())
         state.update(self.shape)

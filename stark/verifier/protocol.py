@@ -14,7 +14,7 @@ from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, 
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import TableLayout, Tree, tree_shape
 
-PROTOCOL = b"stark/protocol/v0"
+PROTOCOL = b"stark/protocol/v1"
 
 
 def bus_tables(tables: Sequence[Table]) -> list[Table]:

@@ -50,8 +50,8 @@ def test_bytes_and_digests() -> None:
     assert STATEMENT.encode() == STATEMENT_JSON
     assert Context.decode(CONTEXT_JSON) == CONTEXT
     assert Statement.decode(STATEMENT_JSON) == STATEMENT
-    context_tag = b"stark-liabilities/context/v0"
-    statement_tag = b"stark-liabilities/statement/v0"
+    context_tag = b"stark-liabilities/context/v1"
+    statement_tag = b"stark-liabilities/statement/v1"
     assert CONTEXT.digest() == hashlib.sha256(context_tag + CONTEXT_JSON).digest()
     assert STATEMENT.digest() == hashlib.sha256(statement_tag + STATEMENT_JSON).digest()
     assert short_digest(bytes(range(32))) == "0001-0203-0405-0607"

@@ -37,12 +37,12 @@ def test_header_lanes_can_be_read_back(asset: int, first: bool, last: bool, tag:
 
 def test_commitments_and_salts_are_as_documented() -> None:
     salt = bytes(range(32))
-    data = b"stark-liabilities/account/v0" + (3).to_bytes(8, "big") + b"u-1" + salt
+    data = b"stark-liabilities/account/v1" + (3).to_bytes(8, "big") + b"u-1" + salt
     words = hashlib.sha256(data).digest()
     expected = [int.from_bytes(words[i : i + 4], "big") % P for i in range(0, 32, 4)]
     assert list(account_commitment(b"u-1", salt)) == expected
     message = (
-        b"stark-liabilities/salt/v0" + (7).to_bytes(8, "big") + b"n" * 32 + (3).to_bytes(8, "big")
+        b"stark-liabilities/salt/v1" + (7).to_bytes(8, "big") + b"n" * 32 + (3).to_bytes(8, "big")
     )
     assert account_salt(b"k" * 32, 7, b"n" * 32, b"u-1") == hmac.digest(
         b"k" * 32, message + b"u-1", "sha256"

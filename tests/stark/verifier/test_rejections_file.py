@@ -80,7 +80,7 @@ def test_a2_wrong_magic(magic: bytes) -> None:
     expect(one, overwritten(one.honest(), 0, magic), Code.FORMAT)
 
 
-@pytest.mark.parametrize("version", [1, 2, 255, 256, 65535])
+@pytest.mark.parametrize("version", [0, 2, 255, 256, 65535])
 def test_a3_unknown_version(version: int) -> None:
     one = fibonacci_case()
     data = version.to_bytes(2, "little")
@@ -375,7 +375,7 @@ def test_the_first_of_several_faults_is_reported() -> None:
     queries = one.key.verification.parameters.queries + 1
     add(Code.POLICY, parts.sections["parameters"].start + 1, queries.to_bytes(2, "little"))
     add(Code.PARAMS, parts.sections["parameters"].start, b"\0")
-    add(Code.VERSION, parts.sections["version"].start, b"\1\0")
+    add(Code.VERSION, parts.sections["version"].start, b"\0\0")
     add(Code.FORMAT, 0, b"x")
     rejection = one.rejection(proof, publics={})
     check_equal(rejection.code, Code.PUBLIC)
