@@ -449,7 +449,7 @@ class Trap:
 def test_a16_pickles_are_never_loaded() -> None:
     payload = pickle.dumps(Trap())
     expect(payload, Code.FORMAT)
-    undecodable(MAGIC + bytes(2) + len(payload).to_bytes(4, "little") + payload, Code.FORMAT)
+    undecodable(MAGIC + b"\1\0" + len(payload).to_bytes(4, "little") + payload, Code.FORMAT)
     expect(with_batch(proven(1).publication, 0, proof=payload), Code.FORMAT)
     check(not Trap.sprung, "a pickle was loaded")
 
