@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from air.context import Context, Statement, short_digest
 from air.encoding import Digest, totals_digest
 from air.keys import DEFAULT_PROFILE, verification_key
+from air.proof_size import check_proof_size
 from air.publication import BatchProof, Publication, chained_digests
 from air.shape import Shape
 from air.tree import upper_levels
@@ -123,6 +124,7 @@ def verify_publication(
     for batch in publication.batches:
         # Cheap, and before anything costly: a file of many hollow proofs is refused at once.
         check_header(Reader(batch.proof), key)
+        check_proof_size(key, batch.proof)
     passed("key", f"{profile}, {shape.name}, digest {key.digest.hex()}")
     check_totals(publication, shape)
     passed("totals", f"open the digest after batch {statement.batches - 1}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,14 @@ from air.snapshot.columns import COLUMN_NAMES, Chunk, TextColumn
 from air.snapshot.faults import Faults, shown_text
 from air.snapshot.manifest import Manifest
 from air.snapshot.table import Snapshot
-from air.snapshot.texts import UNKNOWN_ASSET, SymbolTable, hash_texts, id_fault, run_starts
+from air.snapshot.texts import (
+    UNKNOWN_ASSET,
+    SymbolTable,
+    hash_texts,
+    id_fault,
+    random_basis,
+    run_starts,
+)
 from stark.errors import InputError
 
 _ID, _ASSET, _EQUITY = COLUMN_NAMES
@@ -37,8 +44,8 @@ class SnapshotBuilder:
         self.rows = 0
         """Rows added so far."""
         self._last_id: bytes | None = None
-        self._run_starts: list[int] = []
-        self._run_numbers: list[int] = []
+        self._basis = random_basis()
+        self._runs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self._starts: list[NDArray[np.int64]] = []
         self._hashes: list[NDArray[np.uint64]] = []
         self._id_lengths: list[NDArray[np.int64]] = []
@@ -58,8 +65,7 @@ class SnapshotBuilder:
         bad_ids = self._add_accounts(chunk)
         self._report_rows(chunk, codes, faulty, bad_ids)
         breaks = np.flatnonzero(np.diff(chunk.rows, prepend=-1) != 1)
-        self._run_starts += (breaks + self.rows).tolist()
-        self._run_numbers += chunk.rows[breaks].tolist()
+        self._runs.append((breaks + self.rows, chunk.rows[breaks]))
         self._assets.append(codes)
         self._limbs.append(limbs)
         self.rows += len(chunk.rows)
@@ -93,17 +99,15 @@ class SnapshotBuilder:
             amount_limbs=limbs[:rows],
         )
 
-    def _add_accounts(self, chunk: Chunk) -> dict[int, str]:
-        """Append the accounts that begin here; reasons for the rows whose id is at fault."""
+    def _add_accounts(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Append the accounts that begin here; which rows have an id that is at fault."""
         runs = run_starts(chunk.account_ids)
         ids = chunk.account_ids.take(runs)
-        hashes, unusual = hash_texts(ids)
-        ends = np.append(runs[1:], len(chunk.rows))
-        bad: dict[int, str] = {}
+        hashes, unusual = hash_texts(ids, self._basis)
+        bad = np.zeros(len(ids), np.bool_)
         for run in np.flatnonzero(unusual).tolist():
-            reason = id_fault(ids.value(run))
-            if reason is not None:
-                bad.update(dict.fromkeys(range(runs[run], ends[run]), reason))
+            bad[run] = id_fault(ids.value(run)) is not None
+        bad_rows = np.repeat(bad, np.diff(runs, append=len(chunk.rows)))
         first = int(ids.value(0) == self._last_id)
         self._last_id = ids.value(len(ids) - 1)
         ids = ids.take(np.arange(first, len(ids)))
@@ -111,29 +115,31 @@ class SnapshotBuilder:
         self._hashes.append(hashes[first:])
         self._id_lengths.append(ids.ends - ids.starts)
         self._id_bytes.append(ids.packed())
-        return bad
+        return bad_rows
 
     def _report_rows(
         self,
         chunk: Chunk,
         codes: NDArray[np.uint16],
         faulty: NDArray[np.int64],
-        bad_ids: dict[int, str],
+        bad_ids: NDArray[np.bool_],
     ) -> None:
         if self._faults.full:
-            self._faults.skip(len(faulty) + len(bad_ids))
+            self._faults.skip(len(faulty) + int(np.count_nonzero(bad_ids)))
             return
         registry = self._manifest.registry
-        bad_rows = set(faulty.tolist())
-        at_fault = sorted(bad_rows | bad_ids.keys())
-        for done, at in enumerate(at_fault):
+        bad_values = np.zeros(len(chunk.rows), np.bool_)
+        bad_values[faulty] = True
+        at_fault = np.flatnonzero(bad_values | bad_ids)
+        for done, at in enumerate(map(int, at_fault)):
             if self._faults.full:
                 self._faults.skip(len(at_fault) - done)
                 return
             row = int(chunk.rows[at])
-            if at in bad_ids:
-                self._faults.add(row, _ID, shown_text(chunk.account_ids.value(at)), bad_ids[at])
-            if at not in bad_rows:
+            if bad_ids[at]:
+                value = chunk.account_ids.value(at)
+                self._faults.add(row, _ID, shown_text(value), id_fault(value) or "")
+            if not bad_values[at]:
                 continue
             decimals = None
             if codes[at] == UNKNOWN_ASSET:
@@ -155,15 +161,28 @@ class SnapshotBuilder:
         if not symbol:
             return "the asset is empty"
         wanted = symbol.decode("utf-8", "replace").strip().casefold()
-        for asset in self._manifest.registry:
-            if asset.symbol.casefold() == wanted:
-                return f"not listed in the manifest, which has {asset.symbol}"
+        listed = self._folded_symbols.get(wanted)
+        if listed is not None:
+            return f"not listed in the manifest, which has {listed}"
         return "not listed in the manifest"
+
+    @cached_property
+    def _folded_symbols(self) -> dict[str, str]:
+        """The first symbol of each kind that differs in case alone."""
+        symbols = [asset.symbol for asset in self._manifest.registry]
+        return {symbol.casefold(): symbol for symbol in reversed(symbols)}
 
     def _row_number(self, row: int) -> int:
         """Row of the file, as a person counts, of a row of the arrays before they are tidied."""
-        run = bisect_right(self._run_starts, row) - 1
-        return self._run_numbers[run] + row - self._run_starts[run]
+        starts, numbers = self._row_runs
+        run = int(np.searchsorted(starts, row, "right")) - 1
+        return int(numbers[run] + row - starts[run])
+
+    @cached_property
+    def _row_runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the arrays where the numbers of rows of the file jump, and these numbers."""
+        starts, numbers = zip(*self._runs, strict=True)
+        return np.concatenate(starts), np.concatenate(numbers)
 
     def _report_returning_accounts(self, ids: TextColumn, starts: NDArray[np.int64]) -> None:
         hashes = _join(self._hashes)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from stark.errors import InputError
 
+MAX_SHOWN = 1000
+"""Of longer values, which may be a whole line of megabytes, the beginning is kept."""
+
 
 class Faults:
     """The first faults of each pass over a file, and the number of all.
@@ -33,6 +36,8 @@ class Faults:
         self.count += 1
         if self._room:
             self._room -= 1
+            if isinstance(value, str | bytes):
+                value = value[:MAX_SHOWN]
             self._kept.append(InputError(self._file, row, column, value, reason))
 
     def add_error(self, error: InputError) -> None:

@@ -21,8 +21,23 @@ from typing import Any
 import msgspec
 
 from air.canonical_json import parse_decimal
-from air.context import EPOCH_BOUND, FORMAT_VERSION, KINDS, exchange_fault, hex_fault, time_fault
-from air.registry import MAX_ASSETS, MAX_DECIMALS, Asset, Registry, symbol_fault
+from air.context import (
+    EPOCH_BOUND,
+    FORMAT_VERSION,
+    KINDS,
+    MAX_EXCHANGE_LENGTH,
+    exchange_fault,
+    hex_fault,
+    time_fault,
+)
+from air.registry import (
+    MAX_ASSETS,
+    MAX_DECIMALS,
+    MAX_SYMBOL_LENGTH,
+    Asset,
+    Registry,
+    symbol_fault,
+)
 from air.snapshot.files import atomic_output
 from stark.errors import InputError, Rejected
 
@@ -47,6 +62,17 @@ class Manifest:
     kind: str
     previous: bytes | None
     registry: Registry
+
+
+MAX_BYTES = 1 << 23
+"""Twice the longest statement: a manifest may have spaces and line breaks between its values."""
+
+MAX_BRACKETS = MAX_ASSETS * (1 + MAX_SYMBOL_LENGTH) + MAX_EXCHANGE_LENGTH + 64
+"""Opening ones: an object per asset, the rest may stand in symbols and the name. An empty list
+takes thirty times its bytes in memory."""
+
+MAX_COMMAS = 4 * MAX_ASSETS + MAX_EXCHANGE_LENGTH + 64
+"""Two per asset; symbols have none. Twice as many, so that an unknown key is named."""
 
 
 class _AssetEntry(msgspec.Struct, forbid_unknown_fields=True):
@@ -124,11 +150,20 @@ def write_manifest(path: str | os.PathLike[str], manifest: Manifest) -> None:
 
 def _read_json(name: str) -> Any:
     try:
-        text = Path(name).read_bytes().decode("utf-8-sig")
+        with open(name, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            reason = f"a manifest has at most {MAX_BYTES} bytes"
+            raise InputError(name, None, None, None, reason)
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise InputError(name, None, None, None, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InputError(name, None, None, None, f"not UTF-8 at byte {error.start}") from None
+
+    if text.count("[") + text.count("{") > MAX_BRACKETS or text.count(",") > MAX_COMMAS:
+        reason = "not a manifest: too many values"
+        raise InputError(name, None, None, None, reason)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -158,12 +193,17 @@ def _schema_error(name: str, raw: Any, message: str) -> InputError:
     path = path.rstrip("`")
     column: str | None = path.lstrip(".") or None
     value = raw
-    for key, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
-        value = value[int(index)] if index else value[key]
+    try:
+        for key, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
+            value = value[int(index)] if index else value[key]
+    except (KeyError, IndexError, TypeError):
+        # A key that looks like the end of such a message stands in the message before its end.
+        return InputError(name, None, None, None, f"not a manifest: {message}")
     unknown = re.search(r"(unknown|missing required) field `(.*)`", reason)
     if unknown is not None:
         column = f"{column}.{unknown[2]}" if column else unknown[2]
-        value = value[unknown[2]] if unknown[1] == "unknown" else None
+        known = isinstance(value, dict) and unknown[1] == "unknown"
+        value = value.get(unknown[2]) if known else None
         reason = "unknown key" if unknown[1] == "unknown" else "this key is missing"
     elif "Expected `str" in reason and type(value) in (int, float):
         reason = 'write integers as strings, for example "8"'

@@ -18,6 +18,7 @@ from air.snapshot.columns import (
     TextColumn,
 )
 from air.snapshot.csv_reader import Progress
+from air.snapshot.parquet_pages import MAX_VALUE_BYTES, check_pages
 from stark.errors import InputError
 
 _BATCH_ROWS = 1 << 18
@@ -39,21 +40,25 @@ def read_parquet(path: str, progress: Progress | None = None) -> Iterator[Chunk]
         # Checksums of pages, where the writer left any, find what decompression does not.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _require_columns(path, file.schema_arrow)
+            with open(path, "rb") as pages:
+                check_pages(path, pages, file.metadata, COLUMN_NAMES)
             row = 1
             for batch in file.iter_batches(_BATCH_ROWS, columns=list(COLUMN_NAMES)):
                 yield Chunk(
                     rows=np.arange(row, row + len(batch)),
-                    account_ids=_text_column(batch.column(_ID)),
-                    assets=_text_column(batch.column(_ASSET)),
-                    equity=_amount_column(batch.column(_EQUITY)),
+                    account_ids=_text_column(path, _ID, batch.column(_ID)),
+                    assets=_text_column(path, _ASSET, batch.column(_ASSET)),
+                    equity=_amount_column(path, batch.column(_EQUITY)),
                 )
                 row += len(batch)
                 if progress is not None:
                     progress(row - 1, file.metadata.num_rows)
     except FileNotFoundError:
         raise InputError(path, None, None, None, "cannot be read: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = f"not a readable Parquet file: {str(error).splitlines()[0]}"
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError, OverflowError) as error:
+        # Names and messages with bytes of the file in them need not be UTF-8.
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = f"not a readable Parquet file: {first}"
         raise InputError(path, None, None, None, reason) from None
 
 
@@ -95,9 +100,14 @@ def _is_fixed_point(kind: Any) -> bool:
     )
 
 
-def _text_column(array: Any) -> TextColumn:
+def _text_column(path: str, name: str, array: Any) -> TextColumn:
     """A missing value becomes an empty one, which is at fault in every column."""
     if pa.types.is_dictionary(array.type):
+        # Each row repeats a whole value of the dictionary: none may be long.
+        longest = pc.max(pc.binary_length(array.dictionary)).as_py() or 0
+        if longest > MAX_VALUE_BYTES:
+            reason = f"a value of {longest} bytes; at most {MAX_VALUE_BYTES} are read"
+            raise InputError(path, None, name, None, reason)
         array = array.dictionary_decode()
     array = pc.fill_null(pc.cast(array, pa.large_binary()), b"")
     _, offsets, data = array.buffers()
@@ -106,9 +116,9 @@ def _text_column(array: Any) -> TextColumn:
     return TextColumn(values, bounds[:-1], bounds[1:])
 
 
-def _amount_column(array: Any) -> AmountColumn:
+def _amount_column(path: str, array: Any) -> AmountColumn:
     if _is_text(array.type):
-        return _text_column(array)
+        return _text_column(path, _EQUITY, array)
     missing = array.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_uint64(array.type):
         low = pc.fill_null(array, 0).to_numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ UNKNOWN_ASSET = 0xFFFF
 """Code of a symbol that is not listed; indices are below 2^14."""
 
 MAX_ID_BYTES = 256
+
+FNV_BASIS = 0xCBF29CE484222325
 
 _ROWS_PER_PIECE = 4096
 
@@ -55,32 +59,47 @@ def run_starts(column: TextColumn) -> NDArray[np.int64]:
     return np.flatnonzero(differs)
 
 
-def hash_texts(column: TextColumn) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+def hash_texts(
+    column: TextColumn, basis: int = FNV_BASIS
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     """A 64-bit hash of each value, and 1 where it is not 1 to 256 bytes of visible ASCII.
 
-    The hash (FNV-1a) spreads; it does not resist an adversary: equal hashes must be followed by a
-    comparison.
+    The hash is FNV-1a from ``basis``. Equal hashes must be followed by a comparison; from the
+    published basis, or any that they know, an adversary makes as many as they like.
     """
     hashes = np.empty(len(column), np.uint64)
     unusual = np.empty(len(column), np.uint8)
 
     def piece(first: int, last: int) -> None:
-        _hash(column.data, column.starts, column.ends, hashes, unusual, first, last)
+        texts = (column.data, column.starts, column.ends)
+        _hash(*texts, np.uint64(basis), hashes, unusual, first, last)
 
     parallel.run(piece, len(column), _ROWS_PER_PIECE)
     return hashes, unusual
 
 
+def random_basis() -> int:
+    """A basis that nobody knows who wrote the texts."""
+    return secrets.randbits(64)
+
+
 class SymbolTable:
-    """Looks up the symbols of a registry: open addressing, at most a quarter full."""
+    """Looks up the symbols of a registry: open addressing, at most a quarter full.
+
+    The hash starts from a random basis, and its high bits, which depend on all bits of the symbol,
+    choose the slot: nobody can list symbols that all fall into one.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._symbols = TextColumn.of([asset.symbol.encode() for asset in registry])
-        self._slots = np.full(1 << (4 * len(registry) - 1).bit_length(), -1, np.int32)
+        bits = (4 * len(registry) - 1).bit_length()
+        self._slots = np.full(1 << bits, -1, np.int32)
+        self._shift = 64 - bits
+        self._basis = random_basis()
         mask = len(self._slots) - 1
-        hashes, _ = hash_texts(self._symbols)
+        hashes, _ = hash_texts(self._symbols, self._basis)
         for index, value in enumerate(hashes.tolist()):
-            slot = value & mask
+            slot = value >> self._shift
             while self._slots[slot] >= 0:
                 slot = (slot + 1) & mask
             self._slots[slot] = index
@@ -94,7 +113,7 @@ class SymbolTable:
             _match(
                 *(column.data, column.starts, column.ends),
                 *(symbols.data, symbols.starts, symbols.ends, self._slots),
-                *(codes, first, last),
+                *(np.uint64(self._basis), self._shift, codes, first, last),
             )
 
         parallel.run(piece, len(column), _ROWS_PER_PIECE)
@@ -102,9 +121,8 @@ class SymbolTable:
 
 
 @device
-def _fnv(data, start, end):  # type: ignore[no-untyped-def]
-    """FNV-1a over data[start:end]; products wrap modulo 2^64 by definition."""
-    value = np.uint64(0xCBF29CE484222325)
+def _fnv(data, start, end, value):  # type: ignore[no-untyped-def]
+    """FNV-1a over data[start:end] from a value; products wrap modulo 2^64 by definition."""
     for at in range(start, end):
         value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
     return value
@@ -129,27 +147,27 @@ def _differs_from_previous(data, starts, ends, differs, first, last):  # type: i
         )
 
 
-@kernel(f"void({TEXTS}, u8[::1], u1[::1], i8, i8)")
-def _hash(data, starts, ends, hashes, unusual, first, last):  # type: ignore[no-untyped-def]
+@kernel(f"void({TEXTS}, u8, u8[::1], u1[::1], i8, i8)")
+def _hash(data, starts, ends, basis, hashes, unusual, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         start = starts[row]
         end = ends[row]
-        hashes[row] = _fnv(data, start, end)
+        hashes[row] = _fnv(data, start, end, basis)
         strange = end == start or end - start > MAX_ID_BYTES
         for at in range(start, end):
             strange |= data[at] < 0x20 or data[at] > 0x7E
         unusual[row] = strange
 
 
-@kernel(f"void({TEXTS}, {TEXTS}, i4[::1], u2[::1], i8, i8)")
+@kernel(f"void({TEXTS}, {TEXTS}, i4[::1], u8, i8, u2[::1], i8, i8)")
 def _match(  # type: ignore[no-untyped-def]
-    data, starts, ends, symbols, symbol_starts, symbol_ends, slots, codes, first, last
+    data, starts, ends, symbols, symbol_starts, symbol_ends, slots, basis, shift, codes, first, last
 ):
     mask = np.uint64(len(slots) - 1)
     for row in range(first, last):
         start = starts[row]
         length = ends[row] - start
-        slot = _fnv(data, start, ends[row]) & mask
+        slot = _fnv(data, start, ends[row], basis) >> np.uint64(shift)
         codes[row] = UNKNOWN_ASSET
         # Ends at an empty slot: three quarters of them are.
         while slots[slot] >= 0:

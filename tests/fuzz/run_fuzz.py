@@ -73,11 +73,20 @@ def fuzz(name: str, folder: Path, flags: list[str]) -> None:
         targets.execute(target, seed, limit=60.0)
         (corpus / f"seed{number}").write_bytes(seed)
 
+    slowest = 0.0
+
     def run(data: bytes) -> None:
+        nonlocal slowest
+        start = time.perf_counter()
         try:
             targets.execute(target, data)
         except Exception as error:  # noqa: BLE001 - any exception is what is looked for
             findings.add(error, data)
+        seconds = time.perf_counter() - start
+        if seconds > slowest:
+            slowest = seconds
+            # The process ends without returning here: what it found out is in its output.
+            print(f"slowest so far: {1000 * seconds:.0f} ms", file=sys.stderr, flush=True)
 
     def custom_mutator(data: bytes, max_size: int, seed: int) -> bytes:
         source = random.Random(seed)
@@ -110,7 +119,7 @@ def supervise(name: str, seconds: float, output: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, __file__, "--child", name, "--output", str(output)]
     end = time.monotonic() + seconds
-    executions, busy, deaths, coverage = 0, 0.0, 0, 0
+    executions, busy, deaths, coverage, slowest, memory = 0, 0.0, 0, 0, 0, 0
     while (left := round(end - time.monotonic())) > 0:
         started = time.monotonic()
         log = folder / f"log{deaths}.txt"
@@ -121,6 +130,8 @@ def supervise(name: str, seconds: float, output: Path) -> int:
         text = log.read_text(encoding="utf-8", errors="replace")
         executions += last_number(text, r"stat::number_of_executed_units:\s*(\d+)", r"^#(\d+)")
         coverage = max(coverage, last_number(text, r"cov: (\d+)"))
+        slowest = max(slowest, last_number(text, r"slowest so far: (\d+)"))
+        memory = max(memory, last_number(text, r"stat::peak_rss_mb:\s*(\d+)", r"rss: (\d+)Mb"))
         busy += time.monotonic() - started
         if child.returncode == 0:
             break
@@ -138,7 +149,7 @@ def supervise(name: str, seconds: float, output: Path) -> int:
     rate = executions / busy if busy else 0.0
     print(
         f"{name:20} {executions:9,} executions {rate:9,.0f}/s, coverage {coverage},"
-        f" {len(kept)} findings",
+        f" slowest {slowest} ms (instrumented), {memory} MiB, {len(kept)} findings",
         *(f"\n    {folder / file}" for file in kept),
         flush=True,
     )

@@ -1,8 +1,9 @@
 """Proofs that are kept: three small systems, their public values and the digests of their keys.
 
-``python tests/golden/make.py`` makes them again. They change when the format or the protocol does,
-which a release then has to say. Importing this file needs the standard library alone, so that the
-verifier can be tested on the proofs where there is nothing else.
+``python tests/golden/make.py`` makes them again, with the kept publication and with everything that
+is derived from both: intermediate values, graphs, the table of keys. They change when the format or
+the protocol does, which a release then has to say. Importing this file needs the standard library
+alone, so that the verifier can be tested on the proofs where there is nothing else.
 """
 
 from __future__ import annotations
@@ -96,6 +97,10 @@ def main() -> None:
         index[name], proof = make(name)
         (HERE / f"{name}.proof").write_bytes(proof)
     INDEX.write_text(json.dumps(index, indent=1) + "\n", encoding="ascii")
+    from golden import derived, publication
+
+    publication.write()
+    derived.write()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from golden import derived, publication
 from golden.make import CONTEXT, INDEX, NAMES, load, make
 from support.checks import check, check_equal
 
@@ -36,4 +37,7 @@ def test_the_index_holds_nothing_else() -> None:
     kept = sorted(
         path.name for path in INDEX.parent.iterdir() if path.suffix in (".proof", ".json")
     )
-    check_equal(kept, sorted([INDEX.name, *(f"{name}.proof" for name in NAMES)]))
+    expected = [INDEX, *(INDEX.with_name(f"{name}.proof") for name in NAMES)]
+    expected += [publication.PUBLICATION_FILE, publication.CUSTOMER_FILE, publication.PIN_FILE]
+    expected += [INDEX.with_name(f"{name}.json") for name in derived.names()]
+    check_equal(kept, sorted(path.name for path in expected))

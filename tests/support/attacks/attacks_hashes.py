@@ -90,6 +90,15 @@ def _inner_node(f: Forgery) -> None:
     f.finish()
 
 
+for _number, _what in ((0, "of idle rows"), (1, "of the root")):
+
+    @attack(f"an account under the number {_what}", "J19", by=(NODE,))
+    def _reserved_number(f: Forgery, number: int = _number) -> None:
+        """No row receives it: nobody's leaf can stand there."""
+        f.open_account(f.unused, number - f.shape.slots, range(8))
+        f.finish()
+
+
 @attack("left and right exchanged", "J12", by=(NODE,))
 def _directions(f: Forgery) -> None:
     lanes = f.children[2].tolist()

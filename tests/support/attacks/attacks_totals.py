@@ -72,6 +72,35 @@ def _sum_and_p(f: Forgery) -> None:
     f.finish(keep=["sums"])
 
 
+@attack("limbs of a sum exchanged", "M5", by=(SUM,))
+def _limbs_exchanged(f: Forgery) -> None:
+    """The vector's entries add up to the same."""
+    low, high = SUMS.start, SUMS.start + 1
+    f.totals[0, 0, [low, high]] = f.totals[0, 0, [high, low]]
+    f.finish(keep=["sums"])
+
+
+@attack("a sum carried into its next limb", "M2", by=(SUM,))
+def _carried_sum(f: Forgery) -> None:
+    """The same integer: 2^15 less in one limb, 1 more in the next. Sums have no other form."""
+    f.totals[0, 0, SUMS.start] -= LIMB_MASK + 1
+    f.totals[0, 0, SUMS.start + 1] += 1
+    f.finish(keep=["sums"])
+
+
+@attack("what an asset is owed is taken off before the batch", "J6", by=(TOTAL,))
+def _taken_off_before(f: Forgery) -> None:
+    """The totals before the batch are too small by what it adds: afterwards they are as before."""
+    asset = 1
+    added = sum(int(f.totals[asset, :, SUMS.start + j].sum()) << (15 * j) for j in range(5))
+    shown = f.lanes[f.side(0)].copy()
+    f.totals_in[asset] = limbs(f.base.totals_in[asset] - added, TOTAL_LIMBS)
+    f.additions()
+    f.shown_totals()
+    f.lanes[f.side(0)] = shown
+    f.finish(keep=["additions", "shown_totals"])
+
+
 @attack("a total of 2^105 or more", "M2", by=(RANGE,), on="tall")
 def _overflow(f: Forgery) -> None:
     f.totals_in[RICH_ASSET, 0] += 1

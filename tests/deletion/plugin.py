@@ -1,0 +1,79 @@
+"""Pytest options that run tests against the library less one check.
+
+``pytest -p deletion.plugin --delete NAME tests/...``
+    The tests must fail if any of them would notice that the check is missing.
+``pytest -p deletion.plugin --note FILE tests/...``
+    Writes which tests reach which sites, and how long they take.
+
+Names are those of :mod:`deletion.sites`. Run with the folder ``tests`` on ``PYTHONPATH``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from deletion.mutation import delete, note
+
+ELSEWHERE = ""
+"""Key of what is reached while test files are imported."""
+
+
+class Notes:
+    """Which sites each test reaches."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.reached: set[str] = set()
+        self.sites: dict[str, list[str]] = {}
+        self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.sites.setdefault(ELSEWHERE, []).extend(self.reached)
+        self.reached.clear()
+        result = yield
+        self.sites[item.nodeid] = sorted(self.reached)
+        self.reached.clear()
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        content = {"sites": self.sites, "seconds": self.seconds, "failed": self.failed}
+        self.file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--delete", metavar="NAME", help="import the library without this check")
+    parser.addoption("--note", metavar="FILE", help="write which tests reach which checks")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    options = early_config.known_args_namespace
+    if not options.delete and not options.note:
+        return
+    _quiet_hypothesis()
+    if options.delete:
+        delete(options.delete)
+    else:
+        notes = Notes(Path(options.note))
+        note(notes.reached.add)
+        early_config.pluginmanager.register(notes, "deletion notes")
+
+
+def _quiet_hypothesis() -> None:
+    """The same examples each time, and none kept: what breaks a mutant is not worth remembering."""
+    try:
+        from hypothesis import settings
+    except ImportError:
+        return
+    settings.register_profile("deletion", derandomize=True, database=None)
+    settings.load_profile("deletion")
