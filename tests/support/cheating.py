@@ -27,9 +27,9 @@ from stark.field.montgomery import scalar_to_montgomery
 from stark.hash.sha256 import grind_succeeds
 from stark.merkle.tree import CodewordTree
 from stark.prover.commitment import Commitment
-from stark.prover.extension import ExtendedColumns
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.openings import TableColumns
+from stark.prover.polynomials import Polynomials
 from stark.prover.prove import Prover
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import System
@@ -40,6 +40,7 @@ from stark.verifier.out_of_domain import LookupChallenges, OpenedTable, PointAri
 from stark.verifier.protocol import schema
 from stark.verifier.verify import PublicValues, verify
 from support.systems import Columns, Example, fibonacci, parameters, products
+from support.tabulated import Tabulated, deep_codewords_by_values
 
 Matrix = NDArray[np.uint32]
 
@@ -222,7 +223,22 @@ class ForeignProver(Prover):
 # ---- lies, by round
 
 
-class LyingInMain(Prover):
+class ByValues(Prover):
+    """Keeps words by their values, so that they may be anything."""
+
+    def codewords(
+        self,
+        parts: Sequence[TableColumns],
+        values: Sequence[Sequence[Element]],
+        coefficients: Sequence[Sequence[Element]],
+        zeta: Element,
+    ) -> dict[int, Matrix]:
+        return deep_codewords_by_values(
+            parts, values, coefficients, zeta, self.codeword_masks, self.parameters.log_blowup
+        )
+
+
+class LyingInMain(ByValues):
     """Changes the extensions of the main columns before they are committed."""
 
     def change(self, extensions: list[Matrix]) -> None:
@@ -230,11 +246,7 @@ class LyingInMain(Prover):
 
     def commit_main(self, main: Sequence[Matrix]) -> Commitment:
         honest = _silently(self, lambda: super(LyingInMain, self).commit_main(main))
-        columns = [
-            ExtendedColumns(one.values.copy(), one.overflow)
-            for one in honest.columns
-            if one is not None
-        ]
+        columns = [Tabulated.of(one) for one in honest.columns if one is not None]
         self.change([one.values for one in columns])
         commitment = Commitment(self.tables, Tree.MAIN, columns, self.parameters, self.masks)
         self.transcript.send_digests("main commitment", commitment.cap)
@@ -258,7 +270,7 @@ class LyingInAuxiliary(Prover):
         return honest
 
 
-class LyingInQuotient(Prover):
+class LyingInQuotient(ByValues):
     """Changes the extended chunks of the quotients before they are committed."""
 
     def change(self, table: str, extension: Matrix) -> None:
@@ -266,8 +278,8 @@ class LyingInQuotient(Prover):
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> ExtendedColumns:
-        columns = super().quotient(index, commitments, challenge)
+    ) -> Polynomials:
+        columns = Tabulated.of(super().quotient(index, commitments, challenge))
         self.change(self.tables[index].name, columns.values)
         return columns
 
@@ -290,7 +302,7 @@ class LyingInValues(Prover):
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> ExtendedColumns:
+    ) -> Polynomials:
         self.constraint_challenge = challenge
         return super().quotient(index, commitments, challenge)
 
