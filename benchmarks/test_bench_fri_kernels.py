@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from stark.field.barycentric import evaluate_columns, weights
+from stark.field.evaluation import point_powers, reversed_powers
 from stark.field.extension_kernels import (
     batch_inverse,
     domain_points,
@@ -20,7 +21,7 @@ from stark.field.extension_kernels import (
 )
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty
-from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
+from stark.fri.deep import combine_rows, inverse_differences, quotients
 from stark.fri.fold import fold, interpolate_final
 
 LOG_N = 20
@@ -47,6 +48,7 @@ def report(benchmark: BenchmarkFixture, unit: str, count: int) -> None:
 def vector_operations() -> dict[str, Callable[[], object]]:
     a, b = random_words(5, N), random_words(5, N)
     points = domain_points(LOG_N, 3)
+    joint, codeword = random_words(N, 16), aligned_empty((5, 1, N))
     return {
         "multiply": lambda: multiply(a, b),
         "scale": lambda: scale(a, POINT),
@@ -56,7 +58,9 @@ def vector_operations() -> dict[str, Callable[[], object]]:
         "domain_points": lambda: domain_points(LOG_N, 3),
         "weights": lambda: weights(LOG_N, 3, POINT),
         "inverse_differences": lambda: inverse_differences(points, POINT),
-        "accumulate_quotient": lambda: accumulate_quotient(a, b, POINT, b),
+        "quotients": lambda: quotients(joint, (POINT, POINT), (a, b), codeword, 0),
+        "reversed_powers": lambda: reversed_powers(LOG_N, POINT),
+        "point_powers": lambda: point_powers(LOG_N, [3, 5, 7, 11, 13]),
     }
 
 
@@ -69,7 +73,9 @@ NAMES = [
     "domain_points",
     "weights",
     "inverse_differences",
-    "accumulate_quotient",
+    "quotients",
+    "reversed_powers",
+    "point_powers",
 ]
 
 

@@ -49,7 +49,7 @@ def _multiply_range(a: Vector, b: Vector, out: Vector, n: int, lo: int, hi: int)
 
 
 @kernel("void(u4[::1], u4[::1], u4[::1], i8, i8, i8, i8)")
-def _scale_range(
+def scale_range(
     a: Vector, factor: Vector, out: Vector, n: int, offset: int, lo: int, hi: int
 ) -> None:
     """out[:, offset + i] = a[:, i] * factor."""
@@ -169,7 +169,7 @@ def scale(a: Vector, factor: Element) -> Vector:
     source = padded(a)
     out = aligned_empty(source.shape)
     n = out.shape[1]
-    call = partial(_scale_range, source.reshape(-1), words, out.reshape(-1), n, 0)
+    call = partial(scale_range, source.reshape(-1), words, out.reshape(-1), n, 0)
     parallel.run(call, n, GRAIN)
     return trimmed(out, a.shape[1])
 
@@ -253,7 +253,7 @@ def powers(base: Element, n: int) -> Vector:
     while done < size:
         words = montgomery_words(extension.power(base, done))
         flat = out.reshape(-1)
-        call = partial(_scale_range, flat, words, flat, size, done)
+        call = partial(scale_range, flat, words, flat, size, done)
         parallel.run(call, min(done, size - done), GRAIN)
         done *= 2
     return trimmed(out, n)

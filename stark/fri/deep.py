@@ -140,16 +140,28 @@ def _combine_range(
         simd.store(out, 4 * rows + r, simd.wide_reduce(sums[4], sums[9]))
 
 
-@kernel("void(u4[::1], u4[::1], u4[::1], u4[::1], i8, i8, i8)")
-def _accumulate_range(
-    out: Vector, numerators: Vector, value: Vector, inverses: Vector, n: int, lo: int, hi: int
+@kernel("void(u4[::1], u4[::1], u4[::1], u4[::1], u4[::1], i8, i8, i8, i8, i8)")
+def _quotient_range(
+    numerators: Vector,
+    values: Vector,
+    here: Vector,
+    following: Vector,
+    out: Vector,
+    n: int,
+    stride: int,
+    offset: int,
+    lo: int,
+    hi: int,
 ) -> None:
-    """out += (numerators - value) * inverses."""
-    values = ext_splat(value, 0, 1)
+    """out = (a - value) * here + (b - value) * following + c, for rows (a, b, c, -) of 16 words."""
+    first, second = ext_splat(values, 0, 1), ext_splat(values, 5, 1)
     for i in range(lo, hi, 16):
-        difference = ext_sub(ext_load(numerators, i, n), values)
-        quotient = ext_mul(difference, ext_load(inverses, i, n))
-        ext_store(out, i, n, ext_add(ext_load(out, i, n), quotient))
+        t = simd.load_tile_transposed(numerators, 16 * i, 16)
+        a = ext_sub((t[0], t[1], t[2], t[3], t[4]), first)
+        b = ext_sub((t[5], t[6], t[7], t[8], t[9]), second)
+        total = ext_add(ext_mul(a, ext_load(here, i, n)), ext_mul(b, ext_load(following, i, n)))
+        total = ext_add(total, (t[10], t[11], t[12], t[13], t[14]))
+        ext_store(out, offset + i, stride, total)
 
 
 def combine_rows(
@@ -227,37 +239,59 @@ def inverse_differences(points: Vector, z: Element) -> Vector:
     return scaled_inverse_differences(points, z, ext.ONE)
 
 
-def accumulate_quotient(out: Vector, numerators: Vector, value: Element, inverses: Vector) -> None:
-    """out += (numerators - value) * inverses, in place.
+def quotients(
+    numerators: Vector,
+    values: tuple[Element, Element],
+    inverses: tuple[Vector, Vector],
+    out: Vector,
+    coset: int,
+) -> None:
+    """One coset of a DEEP codeword: the numerators of two opening points over x - z, and a mask.
 
     Parameters
     ----------
-    out, numerators, inverses
-        (5, n) uint32, C-contiguous, Montgomery form.
-    value
-        Canonical element of F.
+    numerators
+        (N, 16) uint32, C-contiguous, Montgomery form: rows (a, b, c, 0), five words each.
+    values
+        What is taken off a and b; canonical.
+    inverses
+        Factors of what is left, (5, N) each.
+    out
+        (5, B, N): ``out[:, coset]`` becomes (a - value) * factor + (b - value) * factor + c.
 
     Raises
     ------
     ValueError
-        If a shape, dtype or layout is another, or the value not canonical.
+        If a shape, dtype or layout is another, or a value not canonical.
     """
-    vectors = {"out": out, "numerators": numerators, "inverses": inverses}
-    for name, vector in vectors.items():
+    if out.dtype != np.uint32 or out.ndim != 3 or len(out) != DEGREE or not out.flags.carray:
+        raise ValueError(f"out must be uint32 (5, B, N), got {out.dtype} {out.shape}")
+    cosets, rows = out.shape[1:]
+    if numerators.dtype != np.uint32 or numerators.shape != (rows, LANES):
+        raise ValueError(f"numerators must be uint32 ({rows}, {LANES}), got {numerators.shape}")
+    if not numerators.flags.carray or not 0 <= coset < cosets:
+        raise ValueError(f"numerators must be C-contiguous, and coset {coset} below {cosets}")
+    for name, vector in zip(("first factors", "second factors"), inverses, strict=True):
         check_vector(vector, name)
-        if vector.shape != out.shape:
-            raise ValueError(f"{name} has shape {vector.shape}, out {out.shape}")
-    words = montgomery_words(value)
-    target = padded(out)
-    n = target.shape[1]
+        if vector.shape[1] != rows:
+            raise ValueError(f"{name} have shape {vector.shape}, expected (5, {rows})")
+    words = np.concatenate([montgomery_words(value) for value in values])
+    source, target, stride, offset = numerators, out, cosets * rows, coset * rows
+    if rows % LANES:
+        source = np.concatenate([numerators, np.zeros((-rows % LANES, LANES), np.uint32)])
+        target, stride, offset = aligned_empty((DEGREE, len(source))), len(source), 0
+    here, following = (padded(vector) for vector in inverses)
     call = partial(
-        _accumulate_range,
-        target.reshape(-1),
-        padded(numerators).reshape(-1),
+        _quotient_range,
+        source.reshape(-1),
         words,
-        padded(inverses).reshape(-1),
-        n,
+        here.reshape(-1),
+        following.reshape(-1),
+        target.reshape(-1),
+        len(source),
+        stride,
+        offset,
     )
-    parallel.run(call, n, GRAIN)
+    parallel.run(call, len(source), GRAIN)
     if target is not out:
-        out[:] = target[:, : out.shape[1]]
+        out[:, coset] = target[:, :rows]

@@ -8,6 +8,7 @@ that both sides know, so that a leaf can never be read as a node or the reverse:
 ``SLn1``      node: left child, right child
 ``SLi1``      node with injected rows: left child, right child, leaf digest of the rows
 ``SLg1``      proof of work: state (32 bytes), nonce (8 bytes little-endian)
+``SLk1``      salt of a leaf: the tree's key (32 bytes), the leaf's place (8 bytes big-endian)
 ============  ====================================================================
 
 A row is a sequence of field elements, each four bytes, little-endian, canonical.
@@ -23,6 +24,7 @@ LEAF_TAG = b"SLl1"
 NODE_TAG = b"SLn1"
 INJECTED_NODE_TAG = b"SLi1"
 GRIND_TAG = b"SLg1"
+SALT_TAG = b"SLk1"
 
 DIGEST_BYTES = 32
 SALT_BYTES = 32
@@ -47,6 +49,18 @@ def decode_elements(row: bytes) -> tuple[int, ...]:
 def leaf_digest(row: bytes, salt: bytes = b"") -> bytes:
     """Digest of a leaf; ``salt`` is empty or 32 bytes, the same for all leaves of a tree."""
     return sha256(LEAF_TAG + salt + row).digest()
+
+
+def leaf_salt(key: bytes, place: int) -> bytes:
+    """The prover's salt of one leaf, from a secret key of the tree.
+
+    A pseudorandom function, with a key for one group of leaves of one proof: no verifier looks at
+    where salts come from, and no salt has to be kept. Raises ``ValueError`` for a key that is not
+    32 bytes.
+    """
+    if len(key) != SALT_BYTES:
+        raise ValueError(f"a key of {SALT_BYTES} bytes is needed, got {len(key)}")
+    return sha256(SALT_TAG + key + place.to_bytes(8, "big")).digest()
 
 
 def node_digest(left: bytes, right: bytes) -> bytes:

@@ -29,6 +29,8 @@ from stark.hash.sha256 import (
     MAXIMAL_GRIND_BITS,
     NODE_TAG,
     NONCE_LIMIT,
+    SALT_BYTES,
+    SALT_TAG,
 )
 from stark.hash.sha256_ir import (
     BLOCK_WORDS,
@@ -50,8 +52,9 @@ _GRIND_CHUNK = 1 << 18
 """Nonces tried between looks at the result: a few milliseconds of work per core."""
 
 # The tags as message words.
-_LEAF_TAG, _NODE_TAG, _INJECTED_TAG = (
-    np.uint32(int.from_bytes(tag, "big")) for tag in (LEAF_TAG, NODE_TAG, INJECTED_NODE_TAG)
+_LEAF_TAG, _NODE_TAG, _INJECTED_TAG, _SALT_TAG = (
+    np.uint32(int.from_bytes(tag, "big"))
+    for tag in (LEAF_TAG, NODE_TAG, INJECTED_NODE_TAG, SALT_TAG)
 )
 _PADDING = np.uint32(0x80000000)
 
@@ -86,9 +89,23 @@ def _hash_staged(words, length):  # type: ignore[no-untyped-def]
     return state
 
 
-@kernel("void(u8[::1], u8[::1], i8[::1], u4[:, ::1], u4[::1], u4[::1], i8, i8, i8, i8)")
-def _hash_rows(addresses, strides, widths, salts, words, out, total, offset, lo, hi):  # type: ignore[no-untyped-def]
+@device
+def _stage_salts(key, place, words):  # type: ignore[no-untyped-def]
+    """Words 1 ... 8 of 16 messages: the salts of the leaves at ``place`` ... ``place`` + 15."""
+    simd.store(words, 0, simd.splat(_SALT_TAG))
+    for k in range(8):
+        simd.store(words, (1 + k) * 16, simd.splat(key[k]))
+    simd.store(words, 9 * 16, simd.zero())  # places are below 2^32
+    for lane in range(16):
+        words[10 * 16 + lane] = np.uint32(place + lane)
+    store_digest(words, 16, 16, _hash_staged(words, 11))
+
+
+@kernel("void(u8[::1], u8[::1], i8[::1], u4[::1], u4[::1], u4[::1], i8, i8, i8, i8, i8)")
+def _hash_rows(addresses, strides, widths, key, words, out, total, offset, place, lo, hi):  # type: ignore[no-untyped-def]
     """Leaf digests of rows lo ... hi - 1 (a multiple of 16 rows) to columns offset + row of out.
+
+    With a key, rows are salted, row r as the leaf at ``place`` + r.
 
     Source s has ``widths[s]`` elements per row, at ``addresses[s] + row * strides[s]``. A stride of
     four bytes means a single column, whose elements are already neighbours. Whole 16 x 16 blocks
@@ -96,13 +113,11 @@ def _hash_rows(addresses, strides, widths, salts, words, out, total, offset, lo,
     width is overwritten by the next source or by the padding.
     """
     for row in range(lo, hi, 16):
-        simd.store(words, 0, simd.splat(_LEAF_TAG))
         length = 1
-        if salts.shape[0] > 0:
-            for k in range(8):
-                for lane in range(16):
-                    words[(1 + k) * 16 + lane] = _swapped(salts[row + lane, k])
+        if key.shape[0] > 0:
+            _stage_salts(key, place + row, words)
             length = 9
+        simd.store(words, 0, simd.splat(_LEAF_TAG))
         for source in range(addresses.shape[0]):
             stride = strides[source]
             address = addresses[source] + np.uint64(row) * stride
@@ -170,20 +185,24 @@ def _staging(words: int) -> Words:
     return aligned_empty((words + 2 * BLOCK_WORDS + 3) * LANES)
 
 
-_NO_SALTS = np.empty((0, DIGEST_WORDS), np.uint32)
 _NO_DIGESTS = np.empty((DIGEST_WORDS, 0), np.uint32)
 
 
-def _salt_words(salts: NDArray[np.uint8] | None, rows: int) -> Words:
-    if salts is None:
-        return _NO_SALTS
-    if salts.dtype != np.uint8 or salts.shape != (rows, 32) or not salts.flags.c_contiguous:
-        raise ValueError(f"salts must be a contiguous ({rows}, 32) array of bytes")
-    return salts.view("<u4").astype(np.uint32, copy=False)
+def _key_words(key: bytes | None) -> Words:
+    """The key of salts as message words; none of them for unsalted leaves."""
+    if key is None:
+        return np.empty(0, np.uint32)
+    if len(key) != SALT_BYTES:
+        raise ValueError(f"the key of salts must have {SALT_BYTES} bytes, got {len(key)}")
+    return np.frombuffer(key, ">u4").astype(np.uint32)
 
 
 def leaf_digests(
-    matrices: Sequence[Words], widths: Sequence[int], salts: NDArray[np.uint8] | None = None
+    matrices: Sequence[Words],
+    widths: Sequence[int],
+    key: bytes | None = None,
+    out: Words | None = None,
+    offset: int = 0,
 ) -> Words:
     """Digests of leaves whose rows are the concatenated rows of several matrices.
 
@@ -193,12 +212,15 @@ def leaf_digests(
         Arrays (n, padded width) of Montgomery elements, C-contiguous, padded to multiples of 16.
     widths
         How many columns of each matrix are meant.
-    salts
-        Bytes (n, 32), or nothing.
+    key
+        32 bytes for salted leaves (:func:`stark.hash.sha256.leaf_salt`), or nothing.
+    out, offset
+        Where the digests go: columns offset ... offset + n - 1 of words (8, m); by default a new
+        array. The leaf of row r is at place offset + r.
 
     Returns
     -------
-    Words (8, n).
+    Words (8, m).
 
     Raises
     ------
@@ -210,18 +232,21 @@ def leaf_digests(
     rows = matrices[0].shape[0]
     for matrix, width in zip(matrices, widths, strict=True):
         _check_matrix(matrix, rows, width)
-    salt_words = _salt_words(salts, rows)
-    out = np.empty((DIGEST_WORDS, rows), np.uint32)
+    words = _key_words(key)
+    result = aligned_empty((DIGEST_WORDS, offset + rows)) if out is None else out
+    if result.dtype != np.uint32 or not result.flags.carray or result.shape[0] != DIGEST_WORDS:
+        raise ValueError("out must be a contiguous (8, m) uint32 array")
+    if not 0 <= offset <= result.shape[1] - rows:
+        raise ValueError(f"{rows} digests from {offset} on do not fit {result.shape[1]}")
     whole = rows - rows % LANES
     if whole:
-        _absorb(matrices, widths, salt_words, out, whole)
+        _absorb(matrices, widths, words, result, (offset, offset), whole)
     if whole < rows:
         tails = [_last_rows(matrix, whole) for matrix in matrices]
-        salt_tail = _last_rows(salt_words, whole) if salts is not None else _NO_SALTS
         last = np.empty((DIGEST_WORDS, LANES), np.uint32)
-        _absorb(tails, widths, salt_tail, last, LANES)
-        out[:, whole:] = last[:, : rows - whole]
-    return out
+        _absorb(tails, widths, words, last, (0, offset + whole), LANES)
+        result[:, offset + whole : offset + rows] = last[:, : rows - whole]
+    return result
 
 
 def _check_matrix(matrix: Words, rows: int, width: int) -> None:
@@ -241,9 +266,14 @@ def _last_rows(array: Words, start: int) -> Words:
 
 
 def _absorb(
-    matrices: Sequence[Words], widths: Sequence[int], salts: Words, out: Words, rows: int
+    matrices: Sequence[Words],
+    widths: Sequence[int],
+    key: Words,
+    out: Words,
+    start: tuple[int, int],
+    rows: int,
 ) -> None:
-    """Hash the first ``rows`` (a multiple of 16) rows."""
+    """Hash the first ``rows`` (a multiple of 16) rows; ``start``: the first column and place."""
     addresses = np.array([matrix.ctypes.data for matrix in matrices], np.uint64)
     strides = np.array([matrix.strides[0] for matrix in matrices], np.uint64)
     counts = np.array(widths, np.int64)
@@ -251,16 +281,14 @@ def _absorb(
 
     def call(lo: int, hi: int) -> None:
         _hash_rows(
-            *(addresses, strides, counts, salts, _staging(length)),
-            *(out.reshape(-1), out.shape[1], 0, lo, hi),
+            *(addresses, strides, counts, key, _staging(length)),
+            *(out.reshape(-1), out.shape[1], *start, lo, hi),
         )
 
     parallel.run(call, rows)
 
 
-def codeword_leaf_digests(
-    codeword: Words, points: int, salts: NDArray[np.uint8] | None = None
-) -> Words:
+def codeword_leaf_digests(codeword: Words, points: int, key: bytes | None = None) -> Words:
     """Digests of leaves that group ``points`` values of a codeword over the extension.
 
     Parameters
@@ -270,8 +298,8 @@ def codeword_leaf_digests(
     points
         k, a power of two, at most N: leaf (c, i), i < N/k, holds the values at i + t N/k of coset
         c for t = 0 ... k - 1, five coefficients each.
-    salts
-        Bytes (B N / k, 32), or nothing.
+    key
+        32 bytes for salted leaves, or nothing.
 
     Returns
     -------
@@ -288,9 +316,9 @@ def codeword_leaf_digests(
     if height < LANES:
         matrix = np.zeros((cosets * height, padded_width(degree * points)), np.uint32)
         matrix[:, : degree * points] = rows.reshape(cosets * height, degree * points)
-        return leaf_digests([matrix], [degree * points], salts)
-    salt_words = _salt_words(salts, cosets * height)
-    out = np.empty((DIGEST_WORDS, cosets * height), np.uint32)
+        return leaf_digests([matrix], [degree * points], key)
+    key_words = _key_words(key)
+    out = aligned_empty((DIGEST_WORDS, cosets * height))
     # Column t * 5 + e of the leaves of a coset is a run of coefficient e: no transposition.
     starts = [4 * (e * cosets * length + t * height) for t in range(points) for e in range(degree)]
     strides = np.full(len(starts), 4, np.uint64)
@@ -298,18 +326,16 @@ def codeword_leaf_digests(
     for coset in range(cosets):
         base = codeword.ctypes.data + 4 * coset * length
         addresses = np.array([base + start for start in starts], np.uint64)
-        salt_part = salt_words[coset * height : (coset + 1) * height]
 
         def call(
             lo: int,
             hi: int,
             offset: int = coset * height,
             addresses: NDArray[np.uint64] = addresses,
-            salts: Words = salt_part,
         ) -> None:
             _hash_rows(
-                *(addresses, strides, widths, salts, _staging(9 + len(starts))),
-                *(out.reshape(-1), out.shape[1], offset, lo, hi),
+                *(addresses, strides, widths, key_words, _staging(9 + len(starts))),
+                *(out.reshape(-1), out.shape[1], offset, offset, lo, hi),
             )
 
         parallel.run(call, height)
@@ -357,7 +383,7 @@ def node_digests(children: Words, half: int, injected: Words | None = None) -> W
             raise ValueError("digests must be contiguous (8, n) uint32 arrays")
     if injected is not None and injected.shape[1] != parents:
         raise ValueError(f"{parents} injected digests are needed, got {injected.shape[1]}")
-    out = np.empty((DIGEST_WORDS, parents), np.uint32)
+    out = aligned_empty((DIGEST_WORDS, parents))
 
     def call(lo: int, hi: int) -> None:
         words = _staging(_NODE_BLOCKS * BLOCK_WORDS)

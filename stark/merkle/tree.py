@@ -19,7 +19,7 @@ from stark.errors import UsageError
 from stark.field.extension import DEGREE
 from stark.field.memory import LANES
 from stark.field.montgomery import from_montgomery
-from stark.hash.sha256 import injected_node_digest, node_digest
+from stark.hash.sha256 import injected_node_digest, leaf_salt, node_digest
 from stark.hash.sha256_kernels import (
     codeword_leaf_digests,
     codeword_rows,
@@ -30,7 +30,6 @@ from stark.hash.sha256_kernels import (
 from stark.merkle.multiproof import MultiOpening, TreeShape, group_indices, missing_siblings
 
 Words = NDArray[np.uint32]
-Salts = NDArray[np.uint8]
 
 
 class Rows(Protocol):
@@ -48,8 +47,11 @@ class Rows(Protocol):
     def width(self) -> int:
         """Field elements per row, padding not counted."""
 
-    def digests(self, salts: Salts | None) -> Words:
-        """Leaf digests, words (8, B N), of row (c, i) at column c N + i."""
+    def digests(self, key: bytes | None) -> Words:
+        """Leaf digests, words (8, B N), of row (c, i) at column c N + i: its place.
+
+        With a key, leaves are salted (:func:`stark.hash.sha256.leaf_salt`).
+        """
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         """The rows (cosets[k], rows[k]) as canonical elements, (count, width)."""
@@ -81,9 +83,9 @@ class MatrixRows:
         self._matrices = list(matrices)
         self._widths = list(widths)
 
-    def digests(self, salts: Salts | None) -> Words:
+    def digests(self, key: bytes | None) -> Words:
         flat = [matrix.reshape(-1, matrix.shape[2]) for matrix in self._matrices]
-        return leaf_digests(flat, self._widths, salts)
+        return leaf_digests(flat, self._widths, key)
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         pairs = zip(self._matrices, self._widths, strict=True)
@@ -118,8 +120,8 @@ class CodewordRows:
         _check_powers_of_two(self.cosets, self.height)
         self.width = DEGREE * points
 
-    def digests(self, salts: Salts | None) -> Words:
-        return codeword_leaf_digests(self._codeword, self._points, salts)
+    def digests(self, key: bytes | None) -> Words:
+        return codeword_leaf_digests(self._codeword, self._points, key)
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         return from_montgomery(self._view[cosets, rows].reshape(len(rows), self.width))
@@ -134,9 +136,9 @@ class RowsTree:
         Rows in descending order of distinct sizes, of one number B of cosets.
     cap_height
         The commitment is the level of size 2^cap_height.
-    salts
-        Nothing, or for each group bytes (B N, 32), row (c, i) at c N + i, fresh from a
-        cryptographic generator.
+    keys
+        Nothing, or for each group 32 bytes, fresh from a cryptographic generator: the key of its
+        leaves' salts.
 
     Attributes
     ----------
@@ -154,20 +156,20 @@ class RowsTree:
     """
 
     def __init__(
-        self, groups: Sequence[Rows], cap_height: int, salts: Sequence[Salts] | None = None
+        self, groups: Sequence[Rows], cap_height: int, keys: Sequence[bytes] | None = None
     ) -> None:
         self._groups = list(groups)
-        self._salts = None if salts is None else list(salts)
+        self._keys = None if keys is None else list(keys)
         if not groups or any(group.cosets != groups[0].cosets for group in groups):
             raise UsageError("a tree needs groups of rows of one number of cosets")
-        if salts is not None and len(salts) != len(groups):
-            raise UsageError(f"salts are needed for {len(groups)} groups, got {len(salts)}")
+        if keys is not None and len(keys) != len(groups):
+            raise UsageError(f"{len(groups)} groups need a key each, got {len(keys)}")
         self._cosets = groups[0].cosets
         sizes = [group.cosets * group.height for group in groups]
         logs_and_widths = (
             (size.bit_length() - 1, group.width) for size, group in zip(sizes, groups, strict=True)
         )
-        self.shape = TreeShape(tuple(logs_and_widths), salts is not None, cap_height)
+        self.shape = TreeShape(tuple(logs_and_widths), keys is not None, cap_height)
 
         self._levels = [self._leaves(0)]
         by_size = {size: number for number, size in enumerate(sizes)}
@@ -184,18 +186,19 @@ class RowsTree:
 
         Raises ``ValueError`` for no index or one that is out of range.
         """
-        rows, salts = [], []
+        rows: list[tuple[bytes, ...]] = []
+        salts: list[tuple[bytes, ...]] = []
         for number, values in enumerate(group_indices(self.shape, indices)):
             group = self._groups[number]
             chosen = np.array(values, np.int64)
             cosets, places = chosen % self._cosets, chosen // self._cosets
             elements = group.select(cosets, places).astype("<u4")
             rows.append(tuple(row.tobytes() for row in elements))
-            if self._salts is None:
+            if self._keys is None:
                 salts.append(())
             else:
-                picked = self._salts[number][cosets * group.height + places]
-                salts.append(tuple(salt.tobytes() for salt in picked))
+                picked = (cosets * group.height + places).tolist()
+                salts.append(tuple(leaf_salt(self._keys[number], place) for place in picked))
         siblings = [
             digest_bytes(level, position)
             for level, missing in zip(
@@ -206,8 +209,8 @@ class RowsTree:
         return MultiOpening(tuple(rows), tuple(salts), tuple(siblings))
 
     def _leaves(self, number: int) -> Words:
-        salts = None if self._salts is None else self._salts[number]
-        return self._groups[number].digests(salts)
+        key = None if self._keys is None else self._keys[number]
+        return self._groups[number].digests(key)
 
     def _parents(self, level: Words, injected: Words | None) -> Words:
         """The level above. Runs shorter than a vector are few: they are hashed one by one."""
@@ -244,8 +247,8 @@ class MerkleTree(RowsTree):
         within a height the rows are concatenated in the order given.
     widths
         Their widths without padding.
-    cap_height, salts
-        As for :class:`RowsTree`; one array of salts per distinct height, descending.
+    cap_height, keys
+        As for :class:`RowsTree`; one key of salts per distinct height, descending.
     """
 
     def __init__(
@@ -253,7 +256,7 @@ class MerkleTree(RowsTree):
         matrices: Sequence[Words],
         widths: Sequence[int],
         cap_height: int,
-        salts: Sequence[Salts] | None = None,
+        keys: Sequence[bytes] | None = None,
     ) -> None:
         by_height: dict[int, tuple[list[Words], list[int]]] = {}
         for matrix, width in zip(matrices, widths, strict=True):
@@ -261,17 +264,14 @@ class MerkleTree(RowsTree):
             members.append(matrix)
             member_widths.append(width)
         groups = [MatrixRows(*by_height[height]) for height in sorted(by_height, reverse=True)]
-        super().__init__(groups, cap_height, salts)
+        super().__init__(groups, cap_height, keys)
 
 
 class CodewordTree(RowsTree):
-    """The tree of one FRI layer (see :class:`CodewordRows`); ``salts`` is one array or nothing."""
+    """The tree of one FRI layer (see :class:`CodewordRows`); its leaves are not salted."""
 
-    def __init__(
-        self, codeword: Words, points: int, cap_height: int, salts: Salts | None = None
-    ) -> None:
-        rows = CodewordRows(codeword, points)
-        super().__init__([rows], cap_height, None if salts is None else [salts])
+    def __init__(self, codeword: Words, points: int, cap_height: int) -> None:
+        super().__init__([CodewordRows(codeword, points)], cap_height)
 
 
 def _check_powers_of_two(cosets: int, height: int) -> None:

@@ -1,4 +1,4 @@
-"""Columns of all tables on their evaluation domains, and the Merkle tree over them."""
+"""Columns of all tables as polynomials, and the Merkle tree over their evaluations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,51 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.merkle.tree import MerkleTree
-from stark.prover.extension import ExtendedColumns, extend, extend_masked
+from stark.field.memory import aligned_empty
+from stark.hash.sha256_kernels import leaf_digests
+from stark.merkle.tree import RowsTree
 from stark.prover.masks import Masks
+from stark.prover.polynomials import Polynomials, interpolated
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import Table
 from stark.verifier.layout import Tree, cells, mask_cells, tree_shape
+
+Words = NDArray[np.uint32]
+
+
+class PolynomialRows:
+    """Joint rows of polynomials of one height, evaluated coset by coset while they are hashed.
+
+    Parameters
+    ----------
+    polynomials
+        Of one height and blowup.
+    widths
+        How many columns of each are meant.
+    """
+
+    def __init__(self, polynomials: Sequence[Polynomials], widths: Sequence[int]) -> None:
+        self.cosets = 1 << polynomials[0].log_blowup
+        self.height = 1 << polynomials[0].log_height
+        self.width = sum(widths)
+        self._polynomials = list(polynomials)
+        self._widths = list(widths)
+
+    def digests(self, key: bytes | None) -> Words:
+        """Leaf digests, words (8, B N), of row (c, i) at column c N + i."""
+        digests = aligned_empty((8, self.cosets * self.height))
+        scratch = [aligned_empty(one.coefficients.shape) for one in self._polynomials]
+        for coset in range(self.cosets):
+            pairs = zip(self._polynomials, scratch, strict=True)
+            values = [one.coset(coset, buffer) for one, buffer in pairs]
+            leaf_digests(values, self._widths, key, digests, coset * self.height)
+        return digests
+
+    def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
+        """The rows (cosets[k], rows[k]) as canonical elements, (count, width)."""
+        pairs = zip(self._polynomials, self._widths, strict=True)
+        parts = [one.rows(cosets, rows)[:, :width] for one, width in pairs]
+        return np.concatenate(parts, axis=1)
 
 
 class Commitment:
@@ -21,7 +60,7 @@ class Commitment:
     Attributes
     ----------
     columns
-        Extended columns per table, ``None`` for a table without columns here.
+        Polynomials per table, ``None`` for a table without columns here.
     codeword_masks
         By log2 height, the polynomials that hide the DEEP codewords; in the main tree alone.
     tree
@@ -32,62 +71,66 @@ class Commitment:
         self,
         tables: Sequence[Table],
         tree: Tree,
-        columns: Sequence[ExtendedColumns | None],
+        columns: Sequence[Polynomials | None],
         parameters: ProtocolParameters,
         masks: Masks | None = None,
     ) -> None:
         self.columns = list(columns)
-        self.codeword_masks: dict[int, ExtendedColumns] = {}
+        self.codeword_masks: dict[int, Polynomials] = {}
         if masks is not None and mask_cells(tree, parameters.zk):
             self.codeword_masks = _codeword_masks(tables, masks, parameters)
-        self.tree: MerkleTree | None = None
+        self.tree: RowsTree | None = None
         shape = tree_shape(
             tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk
         )
-        if shape is not None:
-            matrices, widths = self._joint_rows(tables, tree)
-            salts = None
-            if masks is not None and shape.salted:
-                salts = [
-                    masks.salts(f"{tree.label} {log_size}", 1 << log_size)
-                    for log_size, _ in shape.groups
-                ]
-            self.tree = MerkleTree(matrices, widths, shape.cap_height, salts)
+        if shape is None:
+            return
+        keys = None
+        if masks is not None and shape.salted:
+            keys = [masks.salt_key(f"{tree.label} {log_size}") for log_size, _ in shape.groups]
+        groups = [
+            self._joint_rows(tables, tree, log_size - parameters.log_blowup)
+            for log_size, _ in shape.groups
+        ]
+        self.tree = RowsTree(groups, shape.cap_height, keys)
 
     @property
     def cap(self) -> list[bytes]:
         return [] if self.tree is None else self.tree.cap
 
-    def _joint_rows(
-        self, tables: Sequence[Table], tree: Tree
-    ) -> tuple[list[NDArray[np.uint32]], list[int]]:
-        """Matrices in the order of a joint row: the tables', then the mask of their height."""
-        matrices, widths = [], []
-        for table, one in zip(tables, self.columns, strict=True):
-            if one is not None:
-                matrices.append(one.values)
-                widths.append(cells(table, tree))
-        for mask in self.codeword_masks.values():
-            matrices.append(mask.values)
-            widths.append(mask_cells(tree, True))
-        return matrices, widths
+    def _joint_rows(self, tables: Sequence[Table], tree: Tree, log_height: int) -> PolynomialRows:
+        """The rows of the tables of one height, in their order, then the mask of that height."""
+        parts = [
+            (one, cells(table, tree))
+            for table, one in zip(tables, self.columns, strict=True)
+            if one is not None and table.log_height == log_height
+        ]
+        if log_height in self.codeword_masks:
+            parts.append((self.codeword_masks[log_height], mask_cells(tree, True)))
+        return PolynomialRows([one for one, _ in parts], [width for _, width in parts])
 
 
 def commit(
     tables: Sequence[Table],
     tree: Tree,
-    matrices: Sequence[NDArray[np.uint32] | None],
+    matrices: Sequence[Words | None],
     parameters: ProtocolParameters,
     masks: Masks | None = None,
+    *,
+    keep: bool = True,
 ) -> Commitment:
-    """Mask, extend and commit values on the trace domains, one matrix (or ``None``) per table."""
+    """Mask, interpolate and commit values on the trace domains, one matrix or ``None`` per table.
+
+    Unless they are to be kept, matrices are overwritten with coefficients.
+    """
     columns = [
         None
         if matrix is None
-        else extend_masked(
+        else interpolated(
             matrix,
             None if masks is None else masks.columns(table, tree, matrix.shape[1]),
             parameters.log_blowup,
+            keep=keep,
         )
         for table, matrix in zip(tables, matrices, strict=True)
     ]
@@ -96,10 +139,10 @@ def commit(
 
 def _codeword_masks(
     tables: Sequence[Table], masks: Masks, parameters: ProtocolParameters
-) -> dict[int, ExtendedColumns]:
+) -> dict[int, Polynomials]:
     """A random codeword for each height."""
-    result = {}
-    for log_height in sorted({table.log_height for table in tables}, reverse=True):
-        low, high = masks.codeword(log_height)
-        result[log_height] = extend(low, high, parameters.log_blowup)
-    return result
+    heights = sorted({table.log_height for table in tables}, reverse=True)
+    return {
+        log_height: Polynomials(*masks.codeword(log_height), parameters.log_blowup)
+        for log_height in heights
+    }

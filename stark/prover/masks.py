@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from stark.field.extension import DEGREE
 from stark.field.memory import aligned_zeros, padded_width
-from stark.prover.extension import add_mod, subtract_mod
+from stark.hash.sha256 import SALT_BYTES
+from stark.prover.polynomials import add_mod, subtract_mod
 from stark.prover.randomness import Randomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import Table
@@ -67,13 +68,12 @@ class Masks:
             self._matrix(f"{label}, high", self.slack(height), DEGREE, padded),
         )
 
-    def salts(self, label: str, rows: int) -> NDArray[np.uint8]:
-        """Salts of a group of Merkle leaves, (rows, 32)."""
-        data = self._source.draw(f"salt {label}", 32 * rows)
-        return np.frombuffer(bytearray(data), np.uint8).reshape(rows, 32)
+    def salt_key(self, label: str) -> bytes:
+        """The key of the salts of a group of Merkle leaves."""
+        return self._source.draw(f"salt {label}", SALT_BYTES)
 
     def transcript_salt(self) -> bytes:
-        return self._source.draw("transcript salt", 32)
+        return self._source.draw("transcript salt", SALT_BYTES)
 
     def _matrix(self, label: str, rows: int, width: int, padded: int) -> Matrix:
         matrix = aligned_zeros((rows, padded))

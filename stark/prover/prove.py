@@ -23,10 +23,15 @@ from stark.merkle.multiproof import encode_opening
 from stark.merkle.tree import CodewordTree
 from stark.prover.auxiliary import auxiliary_columns
 from stark.prover.commitment import Commitment, commit
-from stark.prover.extension import ExtendedColumns, add_mod
 from stark.prover.keygen import ProvingKey
 from stark.prover.masks import Masks
-from stark.prover.openings import TableColumns, deep_codeword, out_of_domain_values
+from stark.prover.openings import (
+    PointWeights,
+    TableColumns,
+    deep_codewords,
+    out_of_domain_values,
+)
+from stark.prover.polynomials import Polynomials, add_mod
 from stark.prover.quotient import quotient_columns
 from stark.prover.randomness import Randomness, SystemRandomness
 from stark.prover.trace import Trace, main_matrix, write_terminal_mask
@@ -114,6 +119,7 @@ class Prover:
             Masks(self.parameters, randomness or SystemRandomness()) if self.parameters.zk else None
         )
         self.challenges = LookupChallenges(ext.ZERO, ext.ZERO, ext.ZERO)
+        self.codeword_masks: Mapping[int, Polynomials] = {}
         self.terminals: dict[str, Element] = {}
 
     def run(self, traces: Mapping[str, Trace]) -> bytes:
@@ -127,6 +133,7 @@ class Prover:
         commitments = {Tree.PREPROCESSED: self.key.commitment}
         self.progress("main columns")
         commitments[Tree.MAIN] = self.commit_main(main)
+        self.codeword_masks = commitments[Tree.MAIN].codeword_masks
         if bus_tables(self.tables):
             self.progress("bus columns")
             commitments[Tree.AUXILIARY] = self.commit_auxiliary(main)
@@ -138,7 +145,7 @@ class Prover:
         parts = [self._columns(index, commitments) for index in range(len(self.tables))]
         values = self.send_values(parts, zeta)
         codewords = self.batched_codewords(parts, values, zeta)
-        self.mask_codewords(codewords, commitments[Tree.MAIN])
+        del parts
         self.progress("low-degree test")
         layers = self.fri(codewords)
         self.work("work queries")
@@ -170,7 +177,9 @@ class Prover:
         self.work("work lookup")
         self.challenges = LookupChallenges(*self.transcript.draw("lookup"))
         matrices = self.auxiliary_matrices(main)
-        commitment = commit(self.tables, Tree.AUXILIARY, matrices, self.parameters, self.masks)
+        commitment = commit(
+            self.tables, Tree.AUXILIARY, matrices, self.parameters, self.masks, keep=False
+        )
         self.transcript.send_digests("auxiliary commitment", commitment.cap)
         self.transcript.send_extension(
             "terminals", [self.terminals[table.name] for table in bus_tables(self.tables)]
@@ -208,11 +217,11 @@ class Prover:
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> ExtendedColumns:
+    ) -> Polynomials:
         table = self.tables[index]
         found = self._columns(index, commitments).columns
         trees = (Tree.PREPROCESSED, Tree.MAIN, Tree.AUXILIARY)
-        parts = [found[tree].values if tree in found else None for tree in trees]
+        parts = [found.get(tree) for tree in trees]
         constants = Constants(
             publics=self.publics[table.name],
             alpha=self.challenges.alpha,
@@ -240,8 +249,9 @@ class Prover:
         self, parts: Sequence[TableColumns], zeta: Element
     ) -> list[tuple[Element, ...]]:
         values = []
+        weights = PointWeights(zeta)
         for part in parts:
-            own = out_of_domain_values(part, zeta, self.parameters.log_blowup)
+            own = out_of_domain_values(part, weights)
             self.transcript.send_extension(f"values {part.layout.table.name}", own)
             values.append(own)
         return values
@@ -252,27 +262,28 @@ class Prover:
         values: Sequence[Sequence[Element]],
         zeta: Element,
     ) -> dict[int, Matrix]:
-        """DEEP codewords by log2 height, those of tables of one height added up."""
+        """DEEP codewords by log2 height, those of tables of one height and their mask added up."""
         self.work("work batching")
         drawn = self.transcript.draw("batching")
         coefficients = batching_coefficients(self.verification, drawn)
-        codewords: dict[int, Matrix] = {}
+        by_table = []
         start = 0
-        for part, own in zip(parts, values, strict=True):
-            end = start + len(own)
-            word = deep_codeword(
-                part, own, coefficients[start:end], zeta, self.parameters.log_blowup
-            )
-            height = part.layout.table.log_height
-            codewords[height] = add_mod(codewords[height], word) if height in codewords else word
-            start = end
-        return codewords
+        for own in values:
+            by_table.append(coefficients[start : start + len(own)])
+            start += len(own)
+        return self.codewords(parts, values, by_table, zeta)
 
-    def mask_codewords(self, codewords: dict[int, Matrix], main: Commitment) -> None:
-        """Add to each codeword the random one that was committed for its height."""
-        for log_height, mask in main.codeword_masks.items():
-            word = np.ascontiguousarray(mask.values[:, :, : ext.DEGREE].transpose(2, 0, 1))
-            codewords[log_height] = add_mod(codewords[log_height], word)
+    def codewords(
+        self,
+        parts: Sequence[TableColumns],
+        values: Sequence[Sequence[Element]],
+        coefficients: Sequence[Sequence[Element]],
+        zeta: Element,
+    ) -> dict[int, Matrix]:
+        """The same, from the coefficients of each table's opened values."""
+        return deep_codewords(
+            parts, values, coefficients, zeta, self.codeword_masks, self.parameters.log_blowup
+        )
 
     def fri(self, codewords: Mapping[int, Matrix]) -> list[CodewordTree]:
         """Commit to each layer, fold it, and send the final polynomial."""

@@ -16,10 +16,10 @@ from stark.constraints.interpreter import Constants, RowInputs, evaluate
 from stark.constraints.program import compile_fold
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
-from stark.field.memory import aligned_zeros, padded_width
+from stark.field.memory import aligned_empty, aligned_zeros, padded_width
 from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, interpolate_from_coset
-from stark.prover.extension import ExtendedColumns, extend, subtract_mod
+from stark.prover.polynomials import Polynomials, subtract_mod
 from stark.prover.selectors import coset_periodic, coset_selectors
 from stark.system import Table
 
@@ -28,18 +28,18 @@ Extension = NDArray[np.uint32]
 
 def quotient_columns(
     table: Table,
-    parts: Sequence[Extension | None],
+    parts: Sequence[Polynomials | None],
     constants: Constants,
     constraint_challenge: Element,
     log_blowup: int,
     masks: Sequence[Extension] | None,
-) -> ExtendedColumns:
-    """A table's quotient chunks on its evaluation domain.
+) -> Polynomials:
+    """A table's quotient chunks.
 
     Parameters
     ----------
     parts
-        Low-degree extensions of the preprocessed, main and auxiliary columns.
+        The preprocessed, main and auxiliary columns.
     constants
         Public values, bus challenges, terminal.
     masks
@@ -51,10 +51,14 @@ def quotient_columns(
     weights = powers(constraint_challenge, len(table.constraints))
     cosets = range(table.quotient_chunks)
     shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in cosets]
+    scratch = [None if part is None else aligned_empty(part.coefficients.shape) for part in parts]
     remainders = []
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
-        fixed, main, auxiliary = (None if part is None else part[coset] for part in parts)
+        fixed, main, auxiliary = (
+            None if part is None else part.coset(coset, buffer)
+            for part, buffer in zip(parts, scratch, strict=True)
+        )
         inputs = RowInputs(
             preprocessed=fixed,
             main=main,
@@ -71,7 +75,7 @@ def quotient_columns(
         remainders.append(_divided_coefficients(values, shift, table.height))
     coefficients = _split(remainders, shifts, table.height)
     overflow = None if masks is None else _lend(coefficients, masks, table)
-    return extend(coefficients, overflow, log_blowup)
+    return Polynomials(coefficients, overflow, log_blowup)
 
 
 def _lend(coefficients: Extension, masks: Sequence[Extension], table: Table) -> Extension:

@@ -9,7 +9,7 @@ from stark.field import extension as ext
 from stark.field.extension import Element
 from stark.fri.fold import fold, interpolate_final
 from stark.merkle.tree import CodewordTree
-from stark.prover.extension import add_mod
+from stark.prover.polynomials import add_mod
 from stark.prover.prove import Prover, _scaled
 from stark.transcript.transcript import ProverTranscript
 from stark.verifier.key import VerificationKey

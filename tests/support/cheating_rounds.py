@@ -15,8 +15,8 @@ from stark.field import extension as ext
 from stark.field.extension import Element
 from stark.merkle.tree import CodewordTree
 from stark.prover.commitment import Commitment
-from stark.prover.extension import ExtendedColumns
 from stark.prover.openings import TableColumns
+from stark.prover.polynomials import Polynomials
 from stark.prover.prove import Prover
 from stark.transcript.transcript import ProverTranscript, VerifierTranscript
 from stark.verifier.layout import Tree
@@ -24,9 +24,25 @@ from stark.verifier.out_of_domain import OpenedTable
 from stark.verifier.protocol import schema
 from support.cheating_arithmetic import solve_quotient
 from support.cheating_cases import Matrix
+from support.tabulated import Tabulated, deep_codewords_by_values
 
 
-class LyingInMain(Prover):
+class ByValues(Prover):
+    """Keeps words by their values, so that they may be anything."""
+
+    def codewords(
+        self,
+        parts: Sequence[TableColumns],
+        values: Sequence[Sequence[Element]],
+        coefficients: Sequence[Sequence[Element]],
+        zeta: Element,
+    ) -> dict[int, Matrix]:
+        return deep_codewords_by_values(
+            parts, values, coefficients, zeta, self.codeword_masks, self.parameters.log_blowup
+        )
+
+
+class LyingInMain(ByValues):
     """Changes the extensions of the main columns before they are committed."""
 
     def change(self, extensions: list[Matrix]) -> None:
@@ -34,11 +50,7 @@ class LyingInMain(Prover):
 
     def commit_main(self, main: Sequence[Matrix]) -> Commitment:
         honest = _silently(self, lambda: super(LyingInMain, self).commit_main(main))
-        columns = [
-            ExtendedColumns(one.values.copy(), one.overflow)
-            for one in honest.columns
-            if one is not None
-        ]
+        columns = [Tabulated.of(one) for one in honest.columns if one is not None]
         self.change([one.values for one in columns])
         commitment = Commitment(self.tables, Tree.MAIN, columns, self.parameters, self.masks)
         self.transcript.send_digests("main commitment", commitment.cap)
@@ -62,7 +74,7 @@ class LyingInAuxiliary(Prover):
         return honest
 
 
-class LyingInQuotient(Prover):
+class LyingInQuotient(ByValues):
     """Changes the extended chunks of the quotients before they are committed."""
 
     def change(self, table: str, extension: Matrix) -> None:
@@ -70,8 +82,8 @@ class LyingInQuotient(Prover):
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> ExtendedColumns:
-        columns = super().quotient(index, commitments, challenge)
+    ) -> Polynomials:
+        columns = Tabulated.of(super().quotient(index, commitments, challenge))
         self.change(self.tables[index].name, columns.values)
         return columns
 
@@ -94,7 +106,7 @@ class LyingInValues(Prover):
 
     def quotient(
         self, index: int, commitments: Mapping[Tree, Commitment], challenge: Element
-    ) -> ExtendedColumns:
+    ) -> Polynomials:
         self.constraint_challenge = challenge
         return super().quotient(index, commitments, challenge)
 

@@ -14,7 +14,7 @@ from stark.field.extension import Element
 from stark.field.extension_kernels import domain_points, multiply
 from stark.field.koalabear import P
 from stark.field.montgomery import from_montgomery, to_montgomery
-from stark.fri.deep import accumulate_quotient, combine_rows, inverse_differences
+from stark.fri.deep import combine_rows, inverse_differences, quotients
 
 Words = NDArray[np.uint32]
 
@@ -66,17 +66,29 @@ def test_blocks_with_zero_coefficients_are_skipped() -> None:
     assert not combine_rows(words, []).any()
 
 
-@pytest.mark.parametrize("n", [0, 1, 16, 17, 100])
-def test_accumulate_quotient(n: int) -> None:
-    out, numerators, inverses = (random_words((5, n), seed) for seed in (1, 2, 3))
-    out[:, :1], numerators[:, :1], inverses[:, :1] = P - 1, 0, P - 1
-    value = (P - 1, 0, 5, P - 2, 1)
+@pytest.mark.parametrize("coset", [0, 2])
+@pytest.mark.parametrize("rows", [1, 2, 16, 17, 100])
+def test_quotients(rows: int, coset: int) -> None:
+    numerators = random_words((rows, 16), 1)
+    here, following = (random_words((5, rows), seed) for seed in (2, 3))
+    numerators[0, :7], here[:, :1] = P - 1, P - 1
+    values = (P - 1, 0, 5, P - 2, 1), (0, P - 1, 2, 3, 4)
+    out = np.full((5, 3, rows), 7, np.uint32)
+    words = to_montgomery(numerators)
+    quotients(words, values, (here, following), out, coset)
+    pairs = zip(from_montgomery(words).tolist(), tuples(here), tuples(following), strict=True)
     expected = [
-        ext.add(o, ext.multiply(ext.subtract(a, value), b))
-        for o, a, b in zip(tuples(out), tuples(numerators), tuples(inverses), strict=True)
+        ext.add(
+            ext.add(
+                ext.multiply(ext.subtract(tuple(row[:5]), values[0]), a),
+                ext.multiply(ext.subtract(tuple(row[5:10]), values[1]), b),
+            ),
+            tuple(row[10:15]),
+        )
+        for row, a, b in pairs
     ]
-    accumulate_quotient(out, numerators, value, inverses)
-    assert tuples(out) == expected
+    assert tuples(np.ascontiguousarray(out[:, coset])) == expected
+    assert (np.delete(out, coset, axis=1) == 7).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 16, 33])
@@ -102,24 +114,25 @@ def test_quotient_has_lower_degree_only_for_the_true_value(log_n: int, error: in
     value = ext.total(ext.multiply(c, tuple(v)) for c, v in zip(coefficients, opened, strict=True))
     value = ext.add(value, ext.from_base(error))
     points = domain_points(log_n, 3)
-    quotient = np.zeros((5, n), np.uint32)
-    numerators = combine_rows(matrix, coefficients)
-    accumulate_quotient(quotient, numerators, value, inverse_differences(points, POINT))
+    quotient, joint = np.zeros((5, 1, n), np.uint32), np.zeros((n, 16), np.uint32)
+    joint[:, :5] = combine_rows(matrix, coefficients).T
+    none = np.zeros((5, n), np.uint32)
+    quotients(joint, (value, ext.ZERO), (inverse_differences(points, POINT), none), quotient, 0)
     lifted = np.zeros((5, n), np.uint32)
     lifted[0] = points
-    top = ext.total(tuples(multiply(lifted, quotient)))
+    top = ext.total(tuples(multiply(lifted, np.ascontiguousarray(quotient[:, 0]))))
     assert (top == ext.ZERO) == (error == 0)
 
 
 def test_one_and_several_threads_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, coefficients = random_words((30000, 32), 6), random_words((32, 5), 7)
-    out, inverses = random_words((5, 30000), 8), random_words((5, 30000), 9)
+    joint, inverses = random_words((30000, 16), 8), random_words((5, 30000), 9)
     results = []
     for threads in ("1", "3"):
         monkeypatch.setenv("STARK_THREADS", threads)
         numerators = combine_rows(matrix, coefficients)
-        target = out.copy()
-        accumulate_quotient(target, numerators, POINT, inverses)
+        target = np.zeros((5, 1, 30000), np.uint32)
+        quotients(joint, (POINT, POINT), (inverses, inverses), target, 0)
         results.append((numerators, target))
     assert np.array_equal(results[0][0], results[1][0])
     assert np.array_equal(results[0][1], results[1][1])
@@ -142,10 +155,18 @@ def test_rejects_other_arguments() -> None:
         combine_rows(np.zeros((16, 8), np.uint32), np.ones((8, 5), np.uint32))
     with pytest.raises(ValueError, match="must be in"):
         combine_rows(good, np.full((16, 5), P, np.uint32))
-    vector = np.zeros((5, 16), np.uint32)
+    vector, out, zeros = np.zeros((5, 16), np.uint32), np.zeros((5, 2, 16), np.uint32), ext.ZERO
     for bad in (np.zeros((5, 32), np.uint32), np.zeros((4, 16), np.uint32)):
-        for arguments in ((bad, vector, vector), (vector, bad, vector), (vector, vector, bad)):
+        for pair in ((bad, vector), (vector, bad)):
             with pytest.raises(ValueError, match=r"shape|must be"):
-                accumulate_quotient(arguments[0], arguments[1], POINT, arguments[2])
+                quotients(good, (zeros, zeros), pair, out, 0)
+    for matrix in (np.zeros((32, 16), np.uint32), np.zeros((16, 32), np.uint32), good.T[:, ::-1]):
+        with pytest.raises(ValueError, match="numerators"):
+            quotients(matrix, (zeros, zeros), (vector, vector), out, 0)
+    for coset in (-1, 2):
+        with pytest.raises(ValueError, match="coset"):
+            quotients(good, (zeros, zeros), (vector, vector), out, coset)
+    with pytest.raises(ValueError, match="out"):
+        quotients(good, (zeros, zeros), (vector, vector), vector, 0)
     with pytest.raises(ValueError, match="five integers"):
-        accumulate_quotient(vector, vector, (P, 0, 0, 0, 0), vector)
+        quotients(good, ((P, 0, 0, 0, 0), zeros), (vector, vector), out, 0)

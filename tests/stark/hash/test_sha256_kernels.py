@@ -18,6 +18,7 @@ from stark.hash.sha256 import (
     grind_succeeds,
     injected_node_digest,
     leaf_digest,
+    leaf_salt,
     node_digest,
 )
 from stark.hash.sha256_kernels import (
@@ -43,18 +44,16 @@ def random_matrix(rows: int, width: int, seed: int) -> tuple[Words, list[list[in
     return matrix, values.tolist()
 
 
-def random_salts(rows: int, seed: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (rows, 32), np.uint8)
+KEY = bytes(range(32))
 
 
 def check_leaves(rows: int, widths: list[int], salted: bool) -> None:
     matrices = [random_matrix(rows, width, width) for width in widths]
-    salts = random_salts(rows, rows) if salted else None
-    digests = leaf_digests([matrix for matrix, _ in matrices], widths, salts)
+    digests = leaf_digests([matrix for matrix, _ in matrices], widths, KEY if salted else None)
     assert digests.shape == (8, rows)
     for index in range(rows):
         row = encode_elements([x for _, values in matrices for x in values[index]])
-        salt = b"" if salts is None else salts[index].tobytes()
+        salt = leaf_salt(KEY, index) if salted else b""
         assert digest_bytes(digests, index) == leaf_digest(row, salt)
 
 
@@ -105,15 +104,14 @@ def test_leaves_of_a_codeword(cosets: int, length: int, points: int, salted: boo
     values = generator.integers(0, P, (5, cosets, length))
     codeword = to_montgomery(values)
     height = length // points
-    salts = random_salts(cosets * height, 1) if salted else None
-    digests = codeword_leaf_digests(codeword, points, salts)
+    digests = codeword_leaf_digests(codeword, points, KEY if salted else None)
     rows = codeword_rows(codeword, points)
     assert digests.shape == (8, cosets * height)
     for c in range(cosets):
         for i in range(height):
             row = [int(values[e, c, i + t * height]) for t in range(points) for e in range(5)]
             assert from_montgomery(rows[c, i].copy()).reshape(-1).tolist() == row
-            salt = b"" if salts is None else salts[c * height + i].tobytes()
+            salt = leaf_salt(KEY, c * height + i) if salted else b""
             expected = leaf_digest(encode_elements(row), salt)
             assert digest_bytes(digests, c * height + i) == expected
 
@@ -157,7 +155,7 @@ MATRIX = np.zeros((16, 16), np.uint32)
 
 
 @pytest.mark.parametrize(
-    ("matrices", "widths", "salts"),
+    ("matrices", "widths", "key"),
     [
         ([], [], None),
         ([MATRIX], [1, 2], None),
@@ -167,14 +165,46 @@ MATRIX = np.zeros((16, 16), np.uint32)
         ([MATRIX.T[::2]], [8], None),
         ([MATRIX.astype(np.uint64)], [8], None),
         ([MATRIX, np.zeros((32, 16), np.uint32)], [8, 8], None),
-        ([MATRIX], [8], np.zeros((15, 32), np.uint8)),
-        ([MATRIX], [8], np.zeros((16, 31), np.uint8)),
-        ([MATRIX], [8], np.zeros((16, 32), np.uint32)),
+        ([MATRIX], [8], bytes(31)),
+        ([MATRIX], [8], b""),
     ],
 )
-def test_leaves_of_another_form_are_refused(matrices: Any, widths: Any, salts: Any) -> None:
-    with pytest.raises(ValueError, match=r"matri|width|salts"):
-        leaf_digests(matrices, widths, salts)
+def test_leaves_of_another_form_are_refused(matrices: Any, widths: Any, key: Any) -> None:
+    with pytest.raises(ValueError, match=r"matri|width|key of salts"):
+        leaf_digests(matrices, widths, key)
+
+
+@pytest.mark.parametrize(("rows", "offset", "total"), [(16, 0, 40), (20, 16, 36), (3, 5, 9)])
+def test_leaves_at_an_offset(rows: int, offset: int, total: int) -> None:
+    """Places count from the offset: cosets hashed one by one have the salts of one tree."""
+    matrix, values = random_matrix(rows, 6, 1)
+    out = np.full((8, total), 7, np.uint32)
+    assert leaf_digests([matrix], [6], KEY, out, offset) is out
+    for index in range(rows):
+        expected = leaf_digest(encode_elements(values[index]), leaf_salt(KEY, offset + index))
+        assert digest_bytes(out, offset + index) == expected
+    assert (out[:, :offset] == 7).all()
+    assert (out[:, offset + rows :] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("out", "offset"),
+    [
+        (np.zeros((8, 20), np.uint32), 5),
+        (np.zeros((8, 20), np.uint32), -1),
+        (np.zeros((7, 20), np.uint32), 0),
+        (np.zeros((8, 20), np.int64), 0),
+        (np.zeros((8, 40), np.uint32)[:, ::2], 0),
+    ],
+)
+def test_digests_that_have_no_room(out: Any, offset: int) -> None:
+    with pytest.raises(ValueError, match=r"out|fit"):
+        leaf_digests([MATRIX], [8], None, out, offset)
+
+
+def test_a_key_of_salts_has_32_bytes() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        leaf_salt(bytes(31), 0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from stark.errors import Code, Rejected, UsageError
 from stark.field.koalabear import P
 from stark.field.memory import padded_width
 from stark.field.montgomery import to_montgomery
-from stark.hash.sha256 import encode_elements
+from stark.hash.sha256 import encode_elements, leaf_salt
 from stark.merkle.multiproof import verify_opening
 from stark.merkle.tree import CodewordTree, MatrixRows, MerkleTree, RowsTree
 
@@ -62,45 +62,38 @@ def test_trees_of_matrices(
         for seed, (log_height, width) in enumerate(matrices)
     ]
     heights = sorted({1 << log_height for log_height, _ in matrices}, reverse=True)
-    generator = np.random.default_rng(7)
-    salts = [generator.integers(0, 256, (cosets * height, 32), np.uint8) for height in heights]
+    keys = [bytes([height] * 32) for height in heights]
     rows, salts_by_size = {}, {}
-    for height, salt in zip(heights, salts, strict=True):
+    for height, key in zip(heights, keys, strict=True):
         chosen = [values for _, values in arrays if values.shape[1] == height]
         joined = np.concatenate(chosen, axis=2)
         size = cosets * height
         rows[size] = [encode_elements(row.tolist()) for row in natural(joined, cosets)]
-        shaped = salt.reshape(cosets, height, 32)
-        salts_by_size[size] = [row.tobytes() for row in natural(shaped, cosets)]
+        places = np.arange(size).reshape(cosets, height).tolist()
+        salts_by_size[size] = [leaf_salt(key, place) for place in natural(places, cosets)]
     cap_height = data.draw(st.integers(0, min(rows).bit_length() - 1))
 
     widths = [width for _, width in matrices]
-    tree = MerkleTree([a for a, _ in arrays], widths, cap_height, salts if salted else None)
+    tree = MerkleTree([a for a, _ in arrays], widths, cap_height, keys if salted else None)
     compare(tree, ReferenceTree(rows, salts_by_size if salted else None), cap_height, 3)
 
 
-@pytest.mark.parametrize("salted", [False, True])
 @pytest.mark.parametrize(
     ("cosets", "length", "points", "cap_height"),
     [(4, 128, 8, 2), (2, 256, 16, 0), (8, 16, 4, 5), (4, 8, 8, 1), (1, 64, 1, 3)],
 )
-def test_trees_of_codewords(
-    cosets: int, length: int, points: int, cap_height: int, salted: bool
-) -> None:
+def test_trees_of_codewords(cosets: int, length: int, points: int, cap_height: int) -> None:
     generator = np.random.default_rng(length)
     values = generator.integers(0, P, (5, cosets, length))
     height = length // points
     size = cosets * height
-    salts = generator.integers(0, 256, (size, 32), np.uint8)
     rows = []
     for j in range(size):
         c, i = j % cosets, j // cosets
         elements = [values[:, c, i + t * height].tolist() for t in range(points)]
         rows.append(encode_elements([x for element in elements for x in element]))
-    salt_rows = [salts[j % cosets * height + j // cosets].tobytes() for j in range(size)]
-    tree = CodewordTree(to_montgomery(values), points, cap_height, salts if salted else None)
-    reference = ReferenceTree({size: rows}, {size: salt_rows} if salted else None)
-    compare(tree, reference, cap_height, 4)
+    tree = CodewordTree(to_montgomery(values), points, cap_height)
+    compare(tree, ReferenceTree({size: rows}), cap_height, 4)
 
 
 def test_shape_lists_sizes_and_whole_widths() -> None:
@@ -133,8 +126,8 @@ def test_groups_that_do_not_fit() -> None:
         MatrixRows([first, second], [5, 5])
     with pytest.raises(UsageError):
         MerkleTree([first], [5], 0, [])
-    with pytest.raises(ValueError, match="salts"):
-        MerkleTree([first], [5], 0, [np.zeros((63, 32), np.uint8)])
+    with pytest.raises(ValueError, match="key of salts"):
+        MerkleTree([first], [5], 0, [bytes(31)])
 
 
 def test_indices_out_of_range() -> None:

@@ -40,6 +40,8 @@ from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import DEGREE, Element
 from stark.field.koalabear import P
+from stark.hash.sha256_kernels import leaf_digests
+from stark.prover.commitment import PolynomialRows
 from stark.prover.masks import Masks
 from stark.prover.prove import Prover
 from stark.system import System
@@ -200,18 +202,19 @@ def test_masks_of_nothing_are_the_prover_s_own_loss() -> None:
 @pytest.mark.parametrize("height", [4, 5, 8])
 @pytest.mark.parametrize("lie", ["another", "none", "random"])
 def test_a_codeword_masked_by_another_word_than_the_committed_one(height: int, lie: str) -> None:
-    def mask_codewords(self: Any, codewords: dict[int, Matrix], main: Any) -> None:
-        before = codewords[height].copy()
-        Prover.mask_codewords(self, codewords, main)
+    def codewords(self: Any, *arguments: Any) -> dict[int, Matrix]:
+        masks = self.codeword_masks
         if lie == "none":
-            codewords[height] = before
+            self.codeword_masks = {h: mask for h, mask in masks.items() if h != height}
+        words: dict[int, Matrix] = Prover.codewords(self, *arguments)
         if lie == "another":
-            codewords[height] = plus(codewords[height], 1)
+            words[height] = plus(words[height], 1)
         if lie == "random":
-            codewords[height] = random_words(before.shape, height)
+            words[height] = random_words(words[height].shape, height)
+        return words
 
     one = hidden_case()
-    expect(one, one.prove(configured(Prover, mask_codewords=mask_codewords)), Code.FRI_FOLD)
+    expect(one, one.prove(configured(Prover, codewords=codewords)), Code.FRI_FOLD)
 
 
 def test_a_lie_at_zeta_hidden_in_the_mask() -> None:
@@ -369,9 +372,28 @@ def test_f14_salts_in_the_file(name: str) -> None:
         codes = (Code.MERKLE, Code.CANONICAL, Code.FORMAT, Code.ZK)
         expect(one, proof[:first] + proof[first + 32 :], *codes)
         expect(one, proof[:first] + bytes(32) + proof[first:], *codes)
-    # One salt for all leaves, honestly committed: nothing is hidden, and that shows.
-    reused = configured(Masks, salts=lambda self, label, rows: np.zeros((rows, 32), np.uint8))
-    expect(one, one.prove(masked_by(reused)), Code.ZK)
+
+
+def test_f14_one_salt_for_all_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Honestly committed: nothing is hidden, and that shows. Salts of zeros read as eight columns.
+    def digests(self: Any, key: bytes | None) -> Matrix:
+        result = np.empty((8, self.cosets * self.height), np.uint32)
+        for coset in range(self.cosets):
+            values = [one.coset(coset) for one in self._polynomials]
+            widths = list(self._widths)
+            if key is not None:
+                values = [np.zeros((self.height, 16), np.uint32), *values]
+                widths = [8, *widths]
+            leaf_digests(values, widths, None, result, coset * self.height)
+        return result
+
+    monkeypatch.setattr(PolynomialRows, "digests", digests)
+    monkeypatch.setattr("stark.merkle.tree.leaf_salt", lambda key, place: bytes(32))
+    one = hidden_case()
+    proof = one.prove(Prover)
+    expect(one, proof, Code.ZK)
+    monkeypatch.setattr("stark.merkle.multiproof._check_salts", lambda *_: None)
+    one.verify(proof)
 
 
 @pytest.mark.parametrize("name", [*SALTED, *UNSALTED])

@@ -90,8 +90,7 @@ def test_f2_a_sibling_altered(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TREES)
-@pytest.mark.parametrize("digest", [0, -1])
-def test_a_root_altered_in_the_key_or_by_the_prover(name: str, digest: int) -> None:
+def test_a_root_altered_in_the_key_or_by_the_prover(name: str) -> None:
     # The commitment is bound before the challenges: change it, and all that follows is another
     # transcript. A prover who sends another root than that of its tree gets as far as the opening.
     # A digest of a cap under which no query falls is never looked at: 64 queries fall under all.
@@ -100,7 +99,8 @@ def test_a_root_altered_in_the_key_or_by_the_prover(name: str, digest: int) -> N
     def send(self, label, digests):  # type: ignore[no-untyped-def]
         forged = list(digests)
         if label in (f"{name} commitment", name):
-            forged[digest] = hashlib.sha256(forged[digest]).digest()
+            # All of a cap: the few queries of these parameters do not meet every part of a tree.
+            forged = [hashlib.sha256(digest).digest() for digest in forged]
         return type(self).send_digests(self, label, forged)
 
     if name == "preprocessed":

@@ -1,0 +1,101 @@
+"""Weights for evaluating polynomials from their coefficients, in the transforms' order.
+
+The coefficients of a polynomial of N = 2^n terms lie in bit-reversed order: place i holds that of
+x^rev(i). The powers of a point in that order come by doubling: bit m = 2^t of a place stands for
+bit n - 1 - t of the exponent, so that the places m ... 2 m - 1 are the places 0 ... m - 1 times
+x^(N / 2 m). With such weights :func:`stark.field.barycentric.evaluate_columns` evaluates all
+columns of a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark import parallel
+from stark.field import extension
+from stark.field.extension import DEGREE, Element
+from stark.field.extension_kernels import GRAIN, montgomery_words, scale_range
+from stark.field.koalabear import TWO_ADICITY, P
+from stark.field.memory import LANES, aligned_empty
+from stark.field.montgomery import R, multiply_by_scalar, scalar_to_montgomery
+
+Vector = NDArray[np.uint32]
+
+
+def reversed_powers(log_n: int, point: Element) -> Vector:
+    """x^rev(i) for a point x of the extension.
+
+    Parameters
+    ----------
+    log_n
+        log2 of N, 0 ... 24.
+    point
+        Canonical.
+
+    Returns
+    -------
+    (5, N) uint32, Montgomery form.
+
+    Raises
+    ------
+    ValueError
+        If the point is not canonical or ``log_n`` out of range.
+    """
+    montgomery_words(point)
+    size = _size(log_n)
+    padded = max(size, LANES)
+    out = aligned_empty((DEGREE, padded))
+    first = [extension.ONE]
+    while len(first) < min(size, LANES):
+        step = extension.power(point, size // (2 * len(first)))
+        first += [extension.multiply(power, step) for power in first]
+    out[:, : len(first)] = np.stack([montgomery_words(power) for power in first], axis=1)
+    done = LANES
+    while done < size:
+        words = montgomery_words(extension.power(point, size // (2 * done)))
+        flat = out.reshape(-1)
+        parallel.run(partial(scale_range, flat, words, flat, padded, done), done, GRAIN)
+        done *= 2
+    return out if padded == size else np.ascontiguousarray(out[:, :size])
+
+
+def point_powers(log_n: int, points: Sequence[int]) -> Vector:
+    """x^rev(i) for up to five points x of the base field, a row for each.
+
+    Parameters
+    ----------
+    points
+        At most five canonical integers.
+
+    Returns
+    -------
+    (5, N) uint32, Montgomery form; rows without a point are zero.
+
+    Raises
+    ------
+    ValueError
+        If there are too many points, or an argument is out of range.
+    """
+    size = _size(log_n)
+    if len(points) > DEGREE or not all(0 <= point < P for point in points):
+        raise ValueError(f"expected at most {DEGREE} points in [0, p), got {points}")
+    out = aligned_empty((DEGREE, size))
+    out[len(points) :] = 0
+    for row, point in zip(out, points, strict=False):
+        row[0] = R
+        done = 1
+        while done < size:
+            factor = scalar_to_montgomery(pow(point, size // (2 * done), P))
+            multiply_by_scalar(row[:done], factor, row[done : 2 * done])
+            done *= 2
+    return out
+
+
+def _size(log_n: int) -> int:
+    if not 0 <= log_n <= TWO_ADICITY:
+        raise ValueError(f"log_n must be in 0 ... {TWO_ADICITY}, got {log_n}")
+    return 1 << log_n

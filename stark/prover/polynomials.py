@@ -1,0 +1,152 @@
+"""Columns of a table as polynomials, evaluated where they are needed.
+
+A masked polynomial is f(X) = a(X) + X^N b(X) with deg a < N and a short *overflow* b. On a coset
+s <w> of N points X^N is the constant k = s^N, so that f agrees there with a + k b, a polynomial of
+N coefficients: the transforms of the unmasked case serve, and b costs a few rows.
+
+Coefficients are kept, extensions are not: a blowup of 8 would make them eight times as large, and
+on many machines the first touch of that memory costs more than a transform. A coset is evaluated
+again where it is needed again, and single rows are evaluated point by point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stark.field.barycentric import evaluate_columns
+from stark.field.evaluation import point_powers, reversed_powers
+from stark.field.extension import DEGREE, Element, add, multiply, power
+from stark.field.extension_kernels import geometric, powers
+from stark.field.koalabear import P, root_of_unity
+from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
+from stark.field.ntt import bit_reversal, coset_shift, evaluate_on_coset, interpolate
+
+Matrix = NDArray[np.uint32]
+
+
+def add_mod(a: Matrix, b: Matrix) -> Matrix:
+    """Element-wise sum; two canonical values fit 32 bits."""
+    total = a + b
+    return np.minimum(total, total - np.uint32(P))
+
+
+def subtract_mod(a: Matrix, b: Matrix) -> Matrix:
+    """Element-wise difference of canonical values."""
+    difference = a - b
+    return np.minimum(difference, difference + np.uint32(P))
+
+
+class Polynomials:
+    """The columns of one table, with an evaluation domain of 2^log_blowup cosets.
+
+    Parameters
+    ----------
+    coefficients
+        (N, padded width) uint32, Montgomery form: a, rows in bit-reversed order.
+    overflow
+        (slack, padded width): coefficients of b, natural order; ``None`` if columns are not masked.
+    """
+
+    def __init__(self, coefficients: Matrix, overflow: Matrix | None, log_blowup: int) -> None:
+        self.coefficients = coefficients
+        self.overflow = overflow
+        self.log_height = len(coefficients).bit_length() - 1
+        self.log_blowup = log_blowup
+
+    @property
+    def width(self) -> int:
+        """Columns, padding included."""
+        return self.coefficients.shape[1]
+
+    def shift(self, coset: int) -> int:
+        return coset_shift(self.log_height, self.log_blowup, coset)
+
+    def coset(self, number: int, out: Matrix | None = None) -> Matrix:
+        """Values on a coset, (N, padded width), Montgomery form.
+
+        Coefficients change while this runs, and are restored: one call at a time.
+        """
+        if self.overflow is None:
+            return evaluate_on_coset(self.coefficients, self.shift(number), out)
+        rows = bit_reversal(self.log_height)[: len(self.overflow)]
+        constant = scalar_to_montgomery(pow(self.shift(number), len(self.coefficients), P))
+        original = self.coefficients[rows]
+        self.coefficients[rows] = add_mod(original, multiply_by_scalar(self.overflow, constant))
+        try:
+            return evaluate_on_coset(self.coefficients, self.shift(number), out)
+        finally:
+            self.coefficients[rows] = original
+
+    def at(self, point: Element, weights: Matrix | None = None) -> list[Element]:
+        """All columns at a point of the extension, padding included.
+
+        ``weights`` are the point's :func:`reversed_powers`, if there are some already.
+        """
+        if weights is None:
+            weights = reversed_powers(self.log_height, point)
+        result = _elements(evaluate_columns(self.coefficients, weights))
+        if self.overflow is None:
+            return result
+        factor = power(point, 1 << self.log_height)
+        rest = _elements(evaluate_columns(self.overflow, powers(point, len(self.overflow))))
+        return [
+            add(value, multiply(factor, extra)) for value, extra in zip(result, rest, strict=True)
+        ]
+
+    def rows(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The rows (cosets[k], rows[k]) of the extension, canonical, (count, padded width).
+
+        Five points at a time share a pass over the coefficients, as five coefficients of an
+        extension element would.
+        """
+        root = root_of_unity(self.log_height)
+        points = [
+            self.shift(coset) * pow(root, row, P) % P
+            for coset, row in zip(cosets.tolist(), rows.tolist(), strict=True)
+        ]
+        result = np.empty((len(points), self.width), np.uint32)
+        for start in range(0, len(points), DEGREE):
+            some = points[start : start + DEGREE]
+            values = evaluate_columns(self.coefficients, point_powers(self.log_height, some))
+            if self.overflow is not None:
+                values = self._with_overflow(values, some)
+            result[start : start + DEGREE] = values.T[: len(some)]
+        return result
+
+    def _with_overflow(self, values: Matrix, points: Sequence[int]) -> Matrix:
+        """Values (width, 5) of a at some points to values of a + X^N b."""
+        if self.overflow is None:
+            return values
+        slack = len(self.overflow)
+        weights = np.zeros((DEGREE, slack), np.uint32)
+        for number, point in enumerate(points):
+            weights[number] = geometric(pow(point, 1 << self.log_height, P), point, slack)
+        return add_mod(values, evaluate_columns(self.overflow, weights))
+
+
+def interpolated(
+    values: Matrix, mask: Matrix | None, log_blowup: int, *, keep: bool
+) -> Polynomials:
+    """The polynomials t + (X^N - 1) r for columns t given on the trace domain.
+
+    Parameters
+    ----------
+    values
+        (N, padded width): t.
+    mask
+        (slack, padded width): coefficients of r, or ``None``.
+    keep
+        Whether ``values`` must stay as they are; otherwise they make room for the coefficients.
+    """
+    coefficients = interpolate(values, None if keep else values)
+    if mask is not None:
+        rows = bit_reversal(len(values).bit_length() - 1)[: len(mask)]
+        coefficients[rows] = subtract_mod(coefficients[rows], mask)
+    return Polynomials(coefficients, mask, log_blowup)
+
+
+def _elements(values: NDArray[np.uint32]) -> list[Element]:
+    return [(a, b, c, d, e) for a, b, c, d, e in values.tolist()]
