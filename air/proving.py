@@ -12,14 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from air.account_hashing import account_commitments, account_salts
 from air.context import Context, Statement
 from air.context import Shape as ContextShape
-from air.encoding import (
-    DIGEST_LANES,
-    SALT_SIZE,
-    account_commitment,
-    account_salt,
-)
+from air.encoding import DIGEST_LANES
 from air.inclusion.store import write_store
 from air.keys import DEFAULT_PROFILE, profile_parameters
 from air.placement import placement
@@ -32,6 +28,7 @@ from air.publication import (
     Publication,
 )
 from air.shape import Shape
+from air.snapshot.columns import TextColumn
 from air.snapshot.files import atomic_output
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
@@ -159,12 +156,12 @@ def prove_snapshot(
     write_store(
         run.store_path,
         publication.statement,
-        [snapshot.account_id(number) for number in range(snapshot.accounts)],
+        TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
         placed.salts,
         placed.slots,
         snapshot.offsets,
         snapshot.assets,
-        snapshot.limbs(),
+        snapshot.amount_limbs,
         (batch.nodes for batch in proven),
         upper_levels([batch.root for batch in proven]),
     )
@@ -294,15 +291,9 @@ def _commitments(
     snapshot: Snapshot, master_key: bytes, nonce: bytes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
     """Salts (accounts, 32) and commitments (accounts, 8) of all accounts."""
-    salts = np.empty((snapshot.accounts, SALT_SIZE), np.uint8)
-    commitments = np.empty((snapshot.accounts, DIGEST_LANES), np.uint32)
-    epoch = snapshot.manifest.epoch
-    for number in range(snapshot.accounts):
-        account_id = snapshot.account_id(number)
-        salt = account_salt(master_key, epoch, nonce, account_id)
-        salts[number] = np.frombuffer(salt, np.uint8)
-        commitments[number] = account_commitment(account_id, salt)
-    return salts, commitments
+    ids = (snapshot.id_bytes, snapshot.id_offsets)
+    salts = account_salts(master_key, snapshot.manifest.epoch, nonce, *ids)
+    return salts, account_commitments(*ids, salts)
 
 
 def _batch_accounts(

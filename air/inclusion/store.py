@@ -27,7 +27,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +49,7 @@ from air.inclusion.store_rows import (
     require_upper,
     unpack_holdings,
 )
+from air.snapshot.columns import TextColumn
 from stark.errors import InputError, Rejected, UsageError
 
 FORMAT_VERSION = "1"
@@ -76,7 +77,7 @@ _Account = tuple[bytes, bytes, int, bytes]
 def write_store(
     path: str | os.PathLike[str],
     statement: Statement,
-    account_ids: list[bytes],
+    account_ids: TextColumn | list[bytes],
     salts: NDArray[np.uint8],
     slots: NDArray[np.int64],
     offsets: NDArray[np.int64],
@@ -90,7 +91,7 @@ def write_store(
     Parameters
     ----------
     account_ids
-        Ids, n of them, each UTF-8, no two equal.
+        Ids, n of them, each UTF-8, no two equal; a column spares one Python object for each.
     salts
         uint8 (n, 32).
     slots
@@ -111,12 +112,14 @@ def write_store(
     UsageError
         If the arguments do not fit each other or the file cannot be written.
     """
+    if isinstance(account_ids, list):
+        account_ids = TextColumn.of(account_ids)
     require_arrays(statement, account_ids, salts, slots, offsets, assets, limbs)
     require_upper(statement, upper)
     target = Path(path)
     rows = account_rows(account_ids, salts, slots, offsets, pack_holdings(assets, limbs))
     try:
-        with private_output(target) as partial, _connection(partial) as connection:
+        with private_output(target) as partial, closing(_connection(partial)) as connection:
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN")
             connection.executemany(
@@ -388,11 +391,6 @@ def _writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UsageError(f"cannot write to {os.fspath(path)}: {reason}") from error
 
 
-@contextmanager
-def _connection(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection without implicit transactions that is closed at the end."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        yield connection
-    finally:
-        connection.close()
+def _connection(path: Path) -> sqlite3.Connection:
+    """Without implicit transactions."""
+    return sqlite3.connect(path, isolation_level=None)

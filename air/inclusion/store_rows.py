@@ -6,13 +6,16 @@ The forms of the blobs are described in :mod:`air.inclusion.store`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from air.context import Statement
 from air.encoding import DIGEST_LANES, SALT_SIZE, Digest
+from air.inclusion.store_ids import id_order, require_utf8
 from air.registry import AMOUNT_LIMBS, LIMB_BITS
+from air.snapshot.columns import TextColumn
 from stark.errors import UsageError
 
 UPPER_LEVELS = -1
@@ -33,7 +36,7 @@ def _require(condition: bool, message: str) -> None:
 
 def require_arrays(
     statement: Statement,
-    account_ids: list[bytes],
+    account_ids: TextColumn,
     salts: NDArray[np.uint8],
     slots: NDArray[np.int64],
     offsets: NDArray[np.int64],
@@ -110,37 +113,48 @@ def unpack_holdings(data: bytes) -> list[tuple[int, int]]:
     ]
 
 
+_AccountRow = tuple[memoryview, memoryview, int, memoryview]
+
+
 def account_rows(
-    account_ids: list[bytes],
+    account_ids: TextColumn,
     salts: NDArray[np.uint8],
     slots: NDArray[np.int64],
     offsets: NDArray[np.int64],
     holdings: memoryview,
-) -> Iterator[tuple[bytes, memoryview, int, memoryview]]:
+) -> Iterator[_AccountRow]:
     """Rows of the table of accounts by id: in this order SQLite only ever appends."""
-    order = sorted(range(len(account_ids)), key=account_ids.__getitem__)
-    salt_bytes = np.ascontiguousarray(salts).reshape(-1).data
-    for start in range(0, len(order), _CHUNK):
-        chunk = order[start : start + _CHUNK]
-        places = zip(
-            chunk,
+    order = id_order(account_ids)
+
+    def rows(chunk: NDArray[np.int64]) -> Iterator[_AccountRow]:
+        ids = account_ids.take(chunk)
+        id_bytes = ids.packed().tobytes()
+        id_bounds = np.append(0, np.cumsum(ids.ends - ids.starts))
+        require_utf8(id_bytes, id_bounds)
+        salt_bytes = np.ascontiguousarray(salts[chunk]).reshape(-1)
+        return zip(
+            _slices(memoryview(id_bytes), id_bounds[:-1], id_bounds[1:]),
+            _slices(salt_bytes.data, *_multiples(SALT_SIZE, len(chunk))),
             slots[chunk].tolist(),
-            (HOLDING_SIZE * offsets[chunk]).tolist(),
-            (HOLDING_SIZE * offsets[1:][chunk]).tolist(),
+            _slices(holdings, HOLDING_SIZE * offsets[chunk], HOLDING_SIZE * offsets[1:][chunk]),
             strict=True,
         )
-        for account, slot, first, last in places:
-            account_id = account_ids[account]
-            _require_utf8(account_id)
-            salt = salt_bytes[SALT_SIZE * account : SALT_SIZE * (account + 1)]
-            yield account_id, salt, slot, holdings[first:last]
+
+    chunks = (order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK))
+    return chain.from_iterable(map(rows, chunks))
 
 
-def _require_utf8(account_id: bytes) -> None:
-    try:
-        account_id.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UsageError(f"inclusion store: account id {account_id[:80]!r} is not UTF-8") from None
+def _multiples(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bounds of ``count`` values of ``size`` bytes, one after the other."""
+    starts = size * np.arange(count)
+    return starts, starts + size
+
+
+def _slices(
+    data: memoryview, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Iterator[memoryview]:
+    """``data[start:end]`` for all starts and ends; no step of it runs Python's own code."""
+    return map(data.__getitem__, map(slice, starts.tolist(), ends.tolist()))
 
 
 def node_rows(

@@ -26,6 +26,9 @@ from stark.errors import InputError
 
 _ID, _ASSET, _EQUITY = COLUMN_NAMES
 _SLICE_ROWS = 1 << 20
+_SPARE_ROWS = 1 << 22
+"""Rows beyond those that there can be after which reading ends: a file of a few bytes may have
+any number. Fewer are read to the end, and the faults are listed."""
 _Element = TypeVar("_Element", bound=np.generic)
 
 
@@ -69,6 +72,10 @@ class SnapshotBuilder:
         self._assets.append(codes)
         self._limbs.append(limbs)
         self.rows += len(chunk.rows)
+        accounts = sum(map(len, self._starts))
+        if self.rows > accounts * len(self._manifest.registry) + _SPARE_ROWS:
+            reason = "more rows than accounts times assets: accounts have assets more than once"
+            raise InputError(self._file, int(chunk.rows[-1]), _ASSET, None, reason)
 
     def finish(self) -> Snapshot:
         """The snapshot, sound only if the collector has counted no fault.

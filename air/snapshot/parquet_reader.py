@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,10 +19,19 @@ from air.snapshot.columns import (
     TextColumn,
 )
 from air.snapshot.csv_reader import Progress
-from air.snapshot.parquet_pages import MAX_VALUE_BYTES, check_pages
+from air.snapshot.table import MAX_HOLDINGS
 from stark.errors import InputError
 
 _BATCH_ROWS = 1 << 18
+
+MAX_VALUE_BYTES = 1024
+"""The longest value of a dictionary: ids have up to 256 bytes, amounts a few dozen digits."""
+
+ROWS_PER_BYTE = 16
+FREE_ROWS = 1 << 20
+"""Rows that a file may have for each of its bytes, and besides: snapshots take a byte or more per
+row, and reading takes memory and time by the row."""
+
 _ID, _ASSET, _EQUITY = COLUMN_NAMES
 
 
@@ -40,8 +50,7 @@ def read_parquet(path: str, progress: Progress | None = None) -> Iterator[Chunk]
         # Checksums of pages, where the writer left any, find what decompression does not.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _require_columns(path, file.schema_arrow)
-            with open(path, "rb") as pages:
-                check_pages(path, pages, file.metadata, COLUMN_NAMES)
+            _require_plausible_rows(path, file.metadata.num_rows)
             row = 1
             for batch in file.iter_batches(_BATCH_ROWS, columns=list(COLUMN_NAMES)):
                 yield Chunk(
@@ -60,6 +69,17 @@ def read_parquet(path: str, progress: Progress | None = None) -> Iterator[Chunk]
         first = next(iter(str(error).splitlines()), type(error).__name__)
         reason = f"not a readable Parquet file: {first}"
         raise InputError(path, None, None, None, reason) from None
+
+
+def _require_plausible_rows(path: str, rows: int) -> None:
+    size = os.path.getsize(path)
+    if rows > MAX_HOLDINGS:
+        reason = f"more than {MAX_HOLDINGS} rows: a total could pass 2^105"
+    elif rows > FREE_ROWS + ROWS_PER_BYTE * size:
+        reason = f"{rows} rows in {size} bytes: no snapshot packs that well"
+    else:
+        return
+    raise InputError(path, None, None, None, reason)
 
 
 def _require_columns(path: str, schema: Any) -> None:

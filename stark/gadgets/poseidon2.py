@@ -103,8 +103,10 @@ def _partial_rounds(
         totals.append(_sum([*terms, output]))
         first = totals[-1] + output * DIAGONAL[0]
     after = [
-        _sum([state[i] * powers[i][count]]
-             + [total * powers[i][count - 1 - k] for k, total in enumerate(totals)])
+        _sum(
+            [state[i] * powers[i][count]]
+            + [total * powers[i][count - 1 - k] for k, total in enumerate(totals)]
+        )
         for i in range(1, WIDTH)
     ]
     return [first, *after]

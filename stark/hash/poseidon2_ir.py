@@ -32,7 +32,7 @@ def diagonal_factors() -> list[tuple[int, int, int]]:
     choices = [
         (sign, n, k) for k in range(_TWO_ADIC_BITS + 1) for n in (1, 2, 3, 4) for sign in (1, -1)
     ]
-    found = {}
+    found: dict[int, tuple[int, int, int]] = {}
     for choice in choices:
         sign, n, k = choice
         found.setdefault(sign * n * inverse(pow(2, k, P)) % P, choice)

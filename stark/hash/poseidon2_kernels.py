@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba.core import types
 from numba.core.types.containers import Tuple
 from numba.extending import intrinsic
 from numpy.typing import NDArray

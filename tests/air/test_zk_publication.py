@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from support.mutations import ProofMap
 from support.publications import SHAPE, accounts, proving_key, statement_of
-from support.zk import shared_pieces, stream
+from support.zk_pieces import shared_pieces, stream
 
 import air.proving
 from air.canonical_json import decode

@@ -70,10 +70,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def _quiet_hypothesis() -> None:
-    """The same examples each time, and none kept: what breaks a mutant is not worth remembering."""
+    """The same examples each time, and none kept: what fails without a check is no news later.
+
+    No deadline: on a busy machine it would pass for a deletion that was detected.
+    """
     try:
-        from hypothesis import settings
+        from hypothesis import HealthCheck, settings
     except ImportError:
         return
-    settings.register_profile("deletion", derandomize=True, database=None)
+    slow = [HealthCheck.too_slow]
+    settings.register_profile(
+        "deletion", derandomize=True, database=None, deadline=None, suppress_health_check=slow
+    )
     settings.load_profile("deletion")

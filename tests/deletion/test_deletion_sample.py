@@ -18,7 +18,6 @@ if not hasattr(os, "fork"):
 QUICK = (
     "tests/stark/merkle/test_multiproof.py",
     "tests/stark/transcript/test_transcript.py",
-    "tests/stark/verifier/test_rejections_shape.py",
     "tests/stark/verifier/test_rejections_statement.py",
     "tests/air/test_context.py",
     "tests/air/inclusion/test_customer_check.py",

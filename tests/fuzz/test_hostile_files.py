@@ -29,7 +29,6 @@ from air.snapshot.columns import TextColumn
 from air.snapshot.csv_reader import MAX_BROKEN_LINES
 from air.snapshot.faults import MAX_SHOWN
 from air.snapshot.manifest import MAX_BYTES, read_manifest
-from air.snapshot.parquet_pages import page_header
 from air.snapshot.texts import FNV_BASIS, SymbolTable, hash_texts
 from air.verification import verify_publication
 from stark.errors import Code, InputError, Rejected
@@ -228,10 +227,7 @@ def repeated(value: str, count: int) -> Any:
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
 @pytest.mark.parametrize("column", ["account_id", "asset", "equity"])
-@pytest.mark.parametrize("schema", [True, False])
-def test_a_long_value_in_a_dictionary(
-    checked: Checked, codec: str, column: str, schema: bool
-) -> None:
+def test_a_long_value_in_a_dictionary(checked: Checked, codec: str, column: str) -> None:
     # A megabyte for each of 2^17 rows would be 128 GiB.
     rows = 1 << 17
     for length, refused in ((MEBIBYTE, True), (100, False)):
@@ -241,7 +237,7 @@ def test_a_long_value_in_a_dictionary(
             "equity": repeated("1", rows),
         }
         columns[column] = repeated("0" * length, rows)
-        data = parquet(columns, compression=codec, store_schema=schema)
+        data = parquet(columns, compression=codec)
         before = pa.default_memory_pool().max_memory()
         result = checked(data, ".parquet")
         assert not result.ok
@@ -249,21 +245,26 @@ def test_a_long_value_in_a_dictionary(
         assert pa.default_memory_pool().max_memory() <= max(before, 256 * MEBIBYTE)
 
 
-@pytest.mark.parametrize("codec", ["gzip", "brotli", "zstd"])
-def test_pages_of_nothing(checked: Checked, codec: str) -> None:
-    short = {"asset": ["BTC"] * 400, "equity": ["1"] * 400}
-    long = {"account_id": ["x" * 200_000] * 400, **short}
-    data = parquet(long, compression=codec, use_dictionary=False)
-    assert len(data) < MEBIBYTE
-    result = checked(data, ".parquet")
-    assert "values unpack to" in result.faults[0].reason
-
-
 def test_rows_of_nothing(checked: Checked) -> None:
     rows = 3_000_000
     columns = {name: pa.nulls(rows, pa.string()) for name in ("account_id", "asset", "equity")}
     result = checked(parquet(columns), ".parquet")
     assert "no snapshot packs that well" in result.faults[0].reason
+
+
+def test_rows_of_one_account(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("air.snapshot.builder._SPARE_ROWS", 1000)
+    rows = 500_000
+    columns = {
+        "account_id": repeated("u", rows),
+        "asset": repeated("BTC", rows),
+        "equity": repeated("1", rows),
+    }
+    result = checked(parquet(columns), ".parquet")
+    assert result.fault_count == 1
+    assert "more rows than accounts times assets" in result.faults[0].reason
+    monkeypatch.setattr("air.snapshot.builder._SPARE_ROWS", rows)
+    assert checked(parquet(columns), ".parquet").fault_count == rows - 1
 
 
 def test_the_longest_values_that_are_read(checked: Checked) -> None:
@@ -279,24 +280,3 @@ def test_names_of_columns_that_are_not_text(checked: Checked) -> None:
     for name in (b"asset", b"account_id", b"equity"):
         changed = data.replace(name, b"\xff" * len(name))
         assert not checked(changed, ".parquet").ok
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        *(b"", b"\x15", b"\xff" * 100, b"\x1c" * 100, b"\x18\xff\xff\xff\xff\x0f\x00"),
-        *(b"\x15" + b"\x80" * 11, b"\x19\x18\x00\x00", b"\x11" * 300),
-    ],
-)
-def test_page_headers_that_are_none(data: bytes) -> None:
-    with pytest.raises(InputError, match="a page header cannot be read"):
-        page_header("file", "column", data)
-
-
-def test_a_page_header() -> None:
-    # type 0, unpacked 300, packed -1 (zigzag), a struct {1: 7, 2: true}, a text that is skipped.
-    data = bytes([0x15, 0, 0x15, 0xD8, 0x04, 0x15, 1, 0x2C, 0x15, 14, 0x11, 0, 0x18, 2, 9, 9, 0, 5])
-    assert page_header("file", "column", data) == (
-        {1: 0, 2: 300, 3: -1, 5: {1: 7, 2: True}, 6: None},
-        len(data) - 1,
-    )

@@ -1,4 +1,4 @@
-"""Kept proofs verify, and the prover still makes them, byte for byte."""
+"""Kept proofs verify, and those without randomness are still made, byte for byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_kept_proof_is_accepted(name: str) -> None:
     check_equal(caught.value.code, Code.FORMAT)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["fibonacci", "products"])
 def test_the_prover_makes_the_kept_proof(name: str) -> None:
     golden = load(name)
     entry, proof = make(name)

@@ -1,4 +1,4 @@
-"""The kept publication verifies, with nothing but the standard library, and is still made."""
+"""The kept publication verifies, with nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ def test_kept_customer_is_included() -> None:
     check_equal(caught.value.code, Code.INCLUSION)
 
 
-def test_the_prover_makes_the_kept_publication() -> None:
+def test_the_prover_proves_the_kept_statement() -> None:
+    """With other masks: a prover may draw its randomness in another way than the one of old."""
     kept = publication.load()
     made, customer = publication.make()
-    check(made == kept.publication, "the publication differs: the format has changed")
+    digest = bytes.fromhex(kept.pin["statement_digest"])
+    check_equal(verify_publication(made, digest).statement.digest(), digest)
     check_equal(customer, kept.customer)

@@ -7,10 +7,8 @@ are constants here, and only masks and salts vary from proof to proof.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -29,12 +27,10 @@ from stark.prover.masks import Masks
 from stark.prover.prove import Prover
 from stark.prover.randomness import field_elements
 from stark.system import System
-from stark.transcript.encoding import Kind
 from stark.transcript.transcript import ProverTranscript
 from stark.verifier.layout import TableLayout, Tree, cells, tables_in
 from stark.verifier.protocol import fri_leaf_log_size, schema
 from support.cheating import SILENT, Seeded, configured
-from support.mutations import ProofMap
 from support.systems import Columns, parameters
 
 Matrix = NDArray[np.uint32]
@@ -180,6 +176,7 @@ class Interactive(Prover):
         self.transcript = Coins(schema(key.verification, 0))
         self.masks = self.masks_type(self.parameters, Seeded(seed))
         self.view: View = {}
+        self.salts: set[bytes] = set()
 
     def open(
         self,
@@ -207,6 +204,7 @@ class Interactive(Prover):
                 continue
             size = 1 << merkle.shape.log_size
             opening = merkle.open([index % size for index in indices])
+            self.salts |= {salt for group in opening.salts for salt in group}
             for (log_size, _), rows in zip(merkle.shape.groups, opening.rows, strict=True):
                 members = tables_in(self.tables, tree, log_size - self.parameters.log_blowup)
                 for row in rows:
@@ -327,50 +325,6 @@ class _Equal(Masks):
 
 
 EQUAL_COLUMNS = _with(_Equal)
-
-
-# ---- what two proofs share
-
-
-def pieces(map_: ProofMap) -> dict[str, set[bytes]]:
-    """Digests, salts, rows and messages of a proof by kind; not the rows of public columns."""
-    found: dict[str, set[bytes]] = {name: set() for name in ("digests", "salts", "rows")}
-    for section in map_.messages(Kind.DIGEST):
-        found["digests"] |= _cut(map_.data(section.name), 32)
-    for section in map_.messages(Kind.EXTENSION):
-        found[section.name] = _cut(map_.data(section.name), 20)
-    for name, tree in map_.trees.items():
-        if name == Tree.PREPROCESSED.label:
-            continue
-        found["digests"] |= set(tree.opening.siblings)
-        found["salts"] |= {salt for group in tree.opening.salts for salt in group}
-        rows = {row for group in tree.opening.rows for row in group}
-        found["rows"] |= rows
-        if name.startswith("fri"):
-            found[f"values of {name}"] = set().union(*(_cut(row, 20) for row in rows))
-    return found
-
-
-def shared_pieces(one: ProofMap, other: ProofMap) -> set[str]:
-    """Kinds of which two proofs have a piece in common; each has some of all kinds."""
-    first, second = pieces(one), pieces(other)
-    if first.keys() != second.keys() or not all((*first.values(), *second.values())):
-        raise AssertionError("a kind of pieces is missing")
-    return {name for name in first if first[name] & second[name]}
-
-
-def _cut(data: bytes, size: int) -> set[bytes]:
-    return {data[start : start + size] for start in range(0, len(data), size)}
-
-
-def stream(seed: bytes) -> Callable[[int], bytes]:
-    """A stand-in for ``secrets.token_bytes``: each call gives other bytes, each stream the same."""
-    calls = count()
-
-    def token_bytes(size: int) -> bytes:
-        return hashlib.shake_256(seed + next(calls).to_bytes(8, "little")).digest(size)
-
-    return token_bytes
 
 
 # ---- linear algebra

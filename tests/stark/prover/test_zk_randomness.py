@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from support.cheating import Seeded, configured, hidden_case
 from support.mutations import ProofMap
@@ -18,11 +17,9 @@ from support.zk import (
     BARE_MAIN,
     Interactive,
     alone,
-    pieces,
-    shared_pieces,
-    stream,
     witness,
 )
+from support.zk_pieces import pieces, shared_pieces, stream
 
 import air
 import stark
@@ -208,17 +205,26 @@ def test_k4_what_is_shared_is_noticed() -> None:
     one = hidden_proof(seed=b"a")
     assert shared_pieces(one, hidden_proof(seed=b"a")) == set(pieces(one))
 
-    class KnownSalts(Masks):
-        def salts(self, label: str, rows: int) -> Any:
-            known = [hashlib.sha256(f"{label} {number}".encode()).digest() for number in range(2)]
-            return np.resize(np.frombuffer(b"".join(known), np.uint8), (rows, 32)).copy()
 
-    def masks(self: Prover, traces: Any) -> bytes:
-        self.masks = KnownSalts(self.parameters, SystemRandomness())
-        return Prover.run(self, traces)
+class KnownSaltKeys(Masks):
+    """Salts that differ within a proof, so that the verifier cannot object, and not between two."""
 
-    salted = configured(Prover, run=masks)
-    assert {"salts"} == shared_pieces(hidden_proof(salted), hidden_proof(salted))
+    def salt_key(self, label: str) -> bytes:
+        return hashlib.sha256(label.encode()).digest()
+
+
+def opened_salts(prover: type[Interactive]) -> set[bytes]:
+    """At the one position where coins are fixed: three trees, two heights."""
+    run = prover(secrets.token_bytes(8))
+    run.run(witness(1))
+    assert len(run.salts) == 6
+    return run.salts
+
+
+def test_k4_salts_are_shared_by_no_two_proofs() -> None:
+    assert not opened_salts(Interactive) & opened_salts(Interactive)
+    known: type[Interactive] = configured(Interactive, masks_type=KnownSaltKeys)  # type: ignore[assignment]
+    assert opened_salts(known) == opened_salts(known)
 
 
 def committed_rows(prover: type[Interactive]) -> set[bytes]:
@@ -234,8 +240,9 @@ def committed_rows(prover: type[Interactive]) -> set[bytes]:
     rows = set()
     for columns, table in zip(seen[0].columns, run.tables, strict=True):
         assert columns is not None
-        values = columns.values.reshape(-1, columns.values.shape[2])
-        rows |= {row.tobytes() for row in values[:, : table.witness_width]}
+        for coset in range(1 << columns.log_blowup):
+            values = columns.coset(coset)
+            rows |= {row.tobytes() for row in values[:, : table.witness_width]}
     return rows
 
 
