@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark import parallel
-from stark.field import extension
+from stark.field import extension, simd
 from stark.field.extension import DEGREE, Element
 from stark.field.extension_kernels import GRAIN, montgomery_words, scale_range
 from stark.field.koalabear import TWO_ADICITY, P
 from stark.field.memory import LANES, aligned_empty
-from stark.field.montgomery import R, multiply_by_scalar, scalar_to_montgomery
+from stark.field.montgomery import R, scalar_to_montgomery
+from stark.jit import kernel
 
 Vector = NDArray[np.uint32]
 
@@ -83,16 +84,35 @@ def point_powers(log_n: int, points: Sequence[int]) -> Vector:
     size = _size(log_n)
     if len(points) > DEGREE or not all(0 <= point < P for point in points):
         raise ValueError(f"expected at most {DEGREE} points in [0, p), got {points}")
+    factors = np.array(
+        [[scalar_to_montgomery(pow(point, size >> k, P)) for k in range(1, log_n + 1)]
+         for point in points], np.uint32
+    ).reshape(-1)  # fmt: skip
     out = aligned_empty((DEGREE, size))
     out[len(points) :] = 0
-    for row, point in zip(out, points, strict=False):
-        row[0] = R
-        done = 1
-        while done < size:
-            factor = scalar_to_montgomery(pow(point, size // (2 * done), P))
-            multiply_by_scalar(row[:done], factor, row[done : 2 * done])
-            done *= 2
+    call = partial(_powers_range, factors, out.reshape(-1), log_n)
+    parallel.run(call, len(points), 1)
     return out
+
+
+@kernel("void(u4[::1], u4[::1], i8, i8, i8)")
+def _powers_range(factors: Vector, out: Vector, log_n: int, lo: int, hi: int) -> None:
+    """Rows lo ... hi - 1 of ``out``, each doubled ``log_n`` times by its own factors."""
+    size = 1 << log_n
+    for row in range(lo, hi):
+        start = row * size
+        out[start] = R
+        for level in range(log_n):
+            done = 1 << level
+            factor = factors[row * log_n + level]
+            if done < 16:
+                for i in range(start, start + done):
+                    out[i + done] = simd.mont_mul(out[i], factor)
+            else:
+                factors_vector = simd.splat(factor)
+                for i in range(start, start + done, 16):
+                    product = simd.field_mul_splat(simd.load(out, i), factors_vector)
+                    simd.store(out, i + done, product)
 
 
 def _size(log_n: int) -> int:

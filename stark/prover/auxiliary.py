@@ -20,6 +20,7 @@ from stark.field.extension_kernels import batch_inverse, multiply, running_sum
 from stark.field.koalabear import P
 from stark.field.memory import LANES, aligned_empty, padded_width
 from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_montgomery
+from stark.field.transposition import columns_to_rows
 from stark.jit import kernel
 from stark.lookup.logup import Group
 from stark.parallel import run
@@ -97,7 +98,7 @@ def auxiliary_columns(
         values = evaluate_roots(program, inputs, constants, (lo, hi))
         mask = _terminal_mask(table, main) if lo == 0 else None
         carry = _fill(columns, hi - lo, table, values, carry, mask)
-        _store_transposed(columns, matrix[lo:hi])
+        columns_to_rows(columns, matrix[lo:hi])
     return matrix, tuple(from_montgomery(carry).tolist())
 
 
@@ -174,28 +175,3 @@ def _sum_fractions(columns: Array, sums: Array, length: int, groups: int, lo: in
                 fraction = simd.load(columns, (5 * group + q) * length + i)
                 total = simd.field_add(total, fraction)
             simd.store(sums, q * length + i, total)
-
-
-@kernel("void(u4[::1], u4[::1], i8, i8, i8, i8)")
-def _transpose_rows(
-    source: Array, destination: Array, length: int, width: int, lo: int, hi: int
-) -> None:
-    """Columns lo ... hi - 1 of a (width, length) matrix to rows of a (length, width) one."""
-    for i in range(lo, hi, 16):
-        for column in range(0, width, 16):
-            tile = simd.load_tile_transposed(source, column * length + i, length)
-            simd.store_tile(destination, i * width + column, width, tile)
-
-
-def _store_transposed(columns: Array, rows: Array) -> None:
-    """``rows[:] = columns.T`` for the first len(rows) columns."""
-    width, length = columns.shape
-    if len(rows) != length:
-        rows[:] = columns[:, : len(rows)].T
-        return
-    source, destination = columns.reshape(-1), rows.reshape(-1)
-    run(
-        lambda lo, hi: _transpose_rows(source, destination, length, width, lo, hi),
-        length,
-        64 * LANES,
-    )

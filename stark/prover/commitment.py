@@ -117,11 +117,17 @@ def commit(
     parameters: ProtocolParameters,
     masks: Masks | None = None,
     *,
-    keep: bool = True,
+    keep_values: bool = True,
+    keep_cosets: bool = False,
 ) -> Commitment:
     """Mask, interpolate and commit values on the trace domains, one matrix or ``None`` per table.
 
-    Unless they are to be kept, matrices are overwritten with coefficients.
+    Parameters
+    ----------
+    keep_values
+        If not, matrices are overwritten with coefficients.
+    keep_cosets
+        Whether the cosets that quotients are made from stay in memory, once they are evaluated.
     """
     columns = [
         None
@@ -130,10 +136,14 @@ def commit(
             matrix,
             None if masks is None else masks.columns(table, tree, matrix.shape[1]),
             parameters.log_blowup,
-            keep=keep,
+            keep=keep_values,
         )
         for table, matrix in zip(tables, matrices, strict=True)
     ]
+    if keep_cosets:
+        for table, one in zip(tables, columns, strict=True):
+            if one is not None:
+                one.keep(table.quotient_chunks)
     return Commitment(tables, tree, columns, parameters, masks)
 
 

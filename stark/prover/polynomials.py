@@ -21,7 +21,7 @@ from stark.field.evaluation import point_powers, reversed_powers
 from stark.field.extension import DEGREE, Element, add, multiply, power
 from stark.field.extension_kernels import geometric, powers
 from stark.field.koalabear import P, root_of_unity
-from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
+from stark.field.montgomery import from_montgomery, multiply_by_scalar, scalar_to_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, evaluate_on_coset, interpolate
 
 Matrix = NDArray[np.uint32]
@@ -55,6 +55,7 @@ class Polynomials:
         self.overflow = overflow
         self.log_height = len(coefficients).bit_length() - 1
         self.log_blowup = log_blowup
+        self._kept: dict[int, Matrix | None] = {}
 
     @property
     def width(self) -> int:
@@ -64,11 +65,24 @@ class Polynomials:
     def shift(self, coset: int) -> int:
         return coset_shift(self.log_height, self.log_blowup, coset)
 
-    def coset(self, number: int, out: Matrix | None = None) -> Matrix:
-        """Values on a coset, (N, padded width), Montgomery form.
+    def keep(self, cosets: int) -> None:
+        """Keep the values of the first ``cosets`` cosets once they are computed; none with 0."""
+        self._kept = {number: self._kept.get(number) for number in range(cosets)}
 
-        Coefficients change while this runs, and are restored: one call at a time.
+    def coset(self, number: int, out: Matrix | None = None) -> Matrix:
+        """Values on a coset, (N, padded width), Montgomery form; not to be written to.
+
+        They are in ``out``, unless they are kept. Coefficients change while this runs, and are
+        restored: one call at a time.
         """
+        if number not in self._kept:
+            return self._evaluate(number, out)
+        values = self._kept[number]
+        if values is None:
+            values = self._kept[number] = self._evaluate(number, None)
+        return values
+
+    def _evaluate(self, number: int, out: Matrix | None) -> Matrix:
         if self.overflow is None:
             return evaluate_on_coset(self.coefficients, self.shift(number), out)
         rows = bit_reversal(self.log_height)[: len(self.overflow)]
@@ -99,21 +113,28 @@ class Polynomials:
     def rows(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The rows (cosets[k], rows[k]) of the extension, canonical, (count, padded width).
 
-        Five points at a time share a pass over the coefficients, as five coefficients of an
-        extension element would.
+        Those of cosets that are kept are read. For others, five points at a time share a pass over
+        the coefficients, as five coefficients of an extension element would.
         """
+        result = np.empty((len(rows), self.width), np.uint32)
+        left = []
+        for number, (coset, row) in enumerate(zip(cosets.tolist(), rows.tolist(), strict=True)):
+            values = self._kept.get(coset)
+            if values is None:
+                left.append(number)
+            else:
+                result[number] = from_montgomery(values[row])
         root = root_of_unity(self.log_height)
-        points = [
-            self.shift(coset) * pow(root, row, P) % P
-            for coset, row in zip(cosets.tolist(), rows.tolist(), strict=True)
-        ]
-        result = np.empty((len(points), self.width), np.uint32)
-        for start in range(0, len(points), DEGREE):
-            some = points[start : start + DEGREE]
-            values = evaluate_columns(self.coefficients, point_powers(self.log_height, some))
+        for start in range(0, len(left), DEGREE):
+            some = left[start : start + DEGREE]
+            points = [
+                self.shift(int(cosets[number])) * pow(root, int(rows[number]), P) % P
+                for number in some
+            ]
+            columns = evaluate_columns(self.coefficients, point_powers(self.log_height, points))
             if self.overflow is not None:
-                values = self._with_overflow(values, some)
-            result[start : start + DEGREE] = values.T[: len(some)]
+                columns = self._with_overflow(columns, points)
+            result[some] = columns.T[: len(some)]
         return result
 
     def _with_overflow(self, values: Matrix, points: Sequence[int]) -> Matrix:

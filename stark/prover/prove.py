@@ -60,6 +60,8 @@ def prove(
     context: bytes = b"",
     progress: Progress | None = None,
     randomness: Randomness | None = None,
+    *,
+    lean: bool = False,
 ) -> bytes:
     """Prove that the traces satisfy the key's system with these public values.
 
@@ -81,6 +83,8 @@ def prove(
     randomness
         Where masks and salts come from; the operating system by default. Anything else is for
         tests: masks that can be guessed hide nothing.
+    lean
+        Take less memory, about half, for about an eighth more time: no evaluation is kept.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def prove(
     Rejected
         ``Public`` or ``Canonical``, for public values that no verifier accepts.
     """
-    return Prover(key, publics, context, progress, randomness).run(traces)
+    return Prover(key, publics, context, progress, randomness, lean).run(traces)
 
 
 class Prover:
@@ -106,8 +110,10 @@ class Prover:
         context: bytes = b"",
         progress: Progress | None = None,
         randomness: Randomness | None = None,
+        lean: bool = False,
     ) -> None:
         self.key = key
+        self.lean = lean
         self.verification = key.verification
         self.parameters = key.verification.parameters
         self.tables: tuple[Table, ...] = key.verification.system.tables
@@ -169,7 +175,14 @@ class Prover:
                 write_terminal_mask(table, matrix, drawn[table.name])
 
     def commit_main(self, main: Sequence[Matrix]) -> Commitment:
-        commitment = commit(self.tables, Tree.MAIN, main, self.parameters, self.masks)
+        commitment = commit(
+            self.tables,
+            Tree.MAIN,
+            main,
+            self.parameters,
+            self.masks,
+            keep_cosets=not self.lean,
+        )
         self.transcript.send_digests("main commitment", commitment.cap)
         return commitment
 
@@ -178,7 +191,13 @@ class Prover:
         self.challenges = LookupChallenges(*self.transcript.draw("lookup"))
         matrices = self.auxiliary_matrices(main)
         commitment = commit(
-            self.tables, Tree.AUXILIARY, matrices, self.parameters, self.masks, keep=False
+            self.tables,
+            Tree.AUXILIARY,
+            matrices,
+            self.parameters,
+            self.masks,
+            keep_values=False,
+            keep_cosets=not self.lean,
         )
         self.transcript.send_digests("auxiliary commitment", commitment.cap)
         self.transcript.send_extension(

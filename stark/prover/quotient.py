@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
 from stark.constraints.program import compile_fold
+from stark.errors import UsageError
 from stark.field.extension import DEGREE, Element, powers
 from stark.field.koalabear import P, inverse
 from stark.field.memory import aligned_empty, aligned_zeros, padded_width
 from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, interpolate_from_coset
-from stark.prover.polynomials import Polynomials, subtract_mod
+from stark.field.transposition import columns_to_rows
+from stark.prover.polynomials import Polynomials, add_mod, subtract_mod
 from stark.prover.selectors import coset_periodic, coset_selectors
 from stark.system import Table
 
@@ -51,8 +53,9 @@ def quotient_columns(
     weights = powers(constraint_challenge, len(table.constraints))
     cosets = range(table.quotient_chunks)
     shifts = [coset_shift(table.log_height, log_blowup, coset) for coset in cosets]
+    solution = _inverse_vandermonde([pow(shift, table.height, P) for shift in shifts])
     scratch = [None if part is None else aligned_empty(part.coefficients.shape) for part in parts]
-    remainders = []
+    coefficients: Extension | None = None
     for coset, shift in enumerate(shifts):
         selectors = coset_selectors(table.log_height, shift)
         fixed, main, auxiliary = (
@@ -71,11 +74,29 @@ def quotient_columns(
                 for values in table.symbolic.periodic
             ),
         )
-        values = evaluate(program, inputs, constants, weights)
-        remainders.append(_divided_coefficients(values, shift, table.height))
-    coefficients = _split(remainders, shifts, table.height)
+        values = np.ascontiguousarray(evaluate(program, inputs, constants, weights))
+        share = _share(values, shift, table.height, [row[coset] for row in solution])
+        coefficients = share if coefficients is None else add_mod(coefficients, share)
+    if coefficients is None:
+        raise UsageError(f"{table.name}: a quotient needs at least one chunk")
     overflow = None if masks is None else _lend(coefficients, masks, table)
     return Polynomials(coefficients, overflow, log_blowup)
+
+
+def _share(values: Extension, shift: int, height: int, solution: Sequence[int]) -> Extension:
+    """What one coset contributes to the chunks: coefficients, (rows, padded 5 chunks).
+
+    The Vandermonde system is linear, and so is interpolation: the values, divided by X^N - 1, go
+    into the columns of every chunk with that chunk's factor, before they are interpolated.
+    """
+    divisor = inverse(pow(shift, height, P) - 1)
+    columns = aligned_zeros((padded_width(DEGREE * len(solution)), height))
+    for chunk, factor in enumerate(solution):
+        own = columns[DEGREE * chunk : DEGREE * (chunk + 1)]
+        multiply_by_scalar(values, scalar_to_montgomery(factor * divisor), own)
+    rows = aligned_empty((height, len(columns)))
+    columns_to_rows(columns, rows)
+    return interpolate_from_coset(rows, shift, rows)
 
 
 def _lend(coefficients: Extension, masks: Sequence[Extension], table: Table) -> Extension:
@@ -88,33 +109,6 @@ def _lend(coefficients: Extension, masks: Sequence[Extension], table: Table) -> 
         own = slice(DEGREE * (chunk + 1), DEGREE * (chunk + 2))
         coefficients[rows, own] = subtract_mod(coefficients[rows, own], mask)
     return overflow
-
-
-def _divided_coefficients(
-    values: NDArray[np.uint32], shift: int, height: int
-) -> NDArray[np.uint32]:
-    """Coefficients of values / (X^N - 1) on a coset, (rows, 16): five columns used."""
-    factor = inverse(pow(shift, height, P) - 1)
-    matrix = aligned_zeros((height, padded_width(DEGREE)))
-    divided = multiply_by_scalar(np.ascontiguousarray(values), scalar_to_montgomery(factor))
-    matrix[:, :DEGREE] = divided.T
-    return interpolate_from_coset(matrix, shift)
-
-
-def _split(
-    remainders: Sequence[NDArray[np.uint32]], shifts: Sequence[int], height: int
-) -> NDArray[np.uint32]:
-    """Coefficients of the chunks side by side, (rows, padded 5 chunks), from the cosets'."""
-    chunks = len(remainders)
-    inverse_matrix = _inverse_vandermonde([pow(shift, height, P) for shift in shifts])
-    result = aligned_zeros((height, padded_width(DEGREE * chunks)))
-    for chunk in range(chunks):
-        total = np.zeros((height, DEGREE), np.uint64)
-        for coset, remainder in enumerate(remainders):
-            part = np.ascontiguousarray(remainder[:, :DEGREE])
-            total += multiply_by_scalar(part, scalar_to_montgomery(inverse_matrix[chunk][coset]))
-        result[:, DEGREE * chunk : DEGREE * (chunk + 1)] = (total % P).astype(np.uint32)
-    return result
 
 
 def _inverse_vandermonde(nodes: Sequence[int]) -> list[list[int]]:

@@ -1,10 +1,10 @@
 """Proofs that are kept: three small systems, their public values and the digests of their keys.
 
 Proofs of a format version stay as they are: every later release verifies them. ``python
-tests/golden/make.py`` makes what is derived from them again: intermediate values, graphs, the table of
-keys; with ``--new-format`` also the proofs and the kept publication, for a new format version.
-Importing this file needs the standard library alone, so that the verifier can be tested on the proofs
-where there is nothing else.
+tests/golden/make.py`` makes what is derived from them again: intermediate values, graphs, the table
+of keys; with ``--new-format`` also the proofs and the kept publication, for a new format version.
+Importing this file needs the standard library alone, so that the verifier can be tested on the
+proofs where there is nothing else.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cheating import Seeded
 from support.systems import fibonacci, parameters, products
 from support.tabulated import deep_codewords_by_values
 
@@ -16,7 +17,7 @@ from stark.field.ntt import bit_reversal
 from stark.prover.commitment import PolynomialRows
 from stark.prover.keygen import generate_key
 from stark.prover.polynomials import Polynomials, add_mod, interpolated, subtract_mod
-from stark.prover.prove import Prover
+from stark.prover.prove import Prover, prove
 from stark.system import System
 
 word = st.integers(0, P - 1) | st.sampled_from([0, 1, P - 1])
@@ -124,3 +125,31 @@ def test_codewords_are_those_of_the_values(name: str, zk: bool) -> None:
 
     Comparing(generate_key(system, chosen), one.publics).run(one.traces)
     assert len(compared) == len({table.log_height for table in system.tables})
+
+
+def test_kept_cosets_are_evaluated_once_and_read() -> None:
+    polynomials, coefficients = example(4, 2, 2)
+    plain, _ = example(4, 2, 2)
+    polynomials.keep(2)
+    for coset in (0, 1, 2, 1):
+        assert np.array_equal(polynomials.coset(coset), plain.coset(coset))
+    assert polynomials.coset(1) is polynomials.coset(1)
+    assert polynomials.coset(2) is not polynomials.coset(2)
+    cosets, rows = np.array([0, 3, 1, 2, 0, 2, 3, 3]), np.array([5, 6, 7, 8, 9, 10, 0, 15])
+    assert np.array_equal(polynomials.rows(cosets, rows), plain.rows(cosets, rows))
+    polynomials.keep(0)
+    assert polynomials.coset(1) is not polynomials.coset(1)
+    assert len(coefficients) == 18
+
+
+@pytest.mark.parametrize("zk", [False, True])
+def test_a_lean_prover_makes_the_same_proof(zk: bool) -> None:
+    one = products(6, 6, 30)
+    system = System([table.air for table in one.system.tables], zk)
+    chosen = parameters(zk=True, log_slack=3, log_blowup=3) if zk else parameters()
+    key = generate_key(system, chosen)
+    proofs = [
+        prove(key, one.traces, one.publics, randomness=Seeded(b"x"), lean=lean)
+        for lean in (False, True)
+    ]
+    assert proofs[0] == proofs[1]
