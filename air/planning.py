@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, sqrt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from air.keys import shipped_shapes
-from air.shape import LOG_RANGE, Shape
+from air.shape import LOG_RANGE, MAX_LOG_ROWS, Shape
 from stark.errors import UsageError
 from stark.gadgets.poseidon import CELLS
 
-DEFAULT_MAX_LOG_ROWS = 19
-"""Largest tables of a batch by default: 2^19 rows take about 7.5 GiB at blowup 8."""
+DEFAULT_MAX_LOG_ROWS = MAX_LOG_ROWS
+"""Largest tables of a batch by default: all that there are; memory is another limit."""
 
 DEVIATIONS = 6
 """Accounts fall into batches at random; a batch gets room for this many standard deviations more
@@ -30,10 +31,14 @@ _RANGE_CELLS = 2 + 5 + 5 + 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How a snapshot is proven: ``batches`` proofs of one shape."""
+    """How a snapshot is proven: ``batches`` proofs of one shape.
+
+    A lean plan takes less memory per batch and more time (:func:`stark.prover.prove.prove`).
+    """
 
     shape: Shape
     batches: int
+    lean: bool = False
 
     @property
     def slots(self) -> int:
@@ -51,8 +56,16 @@ class Plan:
         )
 
 
+Fits = Callable[[Plan], bool]
+"""Whether there is memory enough for a plan."""
+
+
 def fixed_plan(
-    shape: Shape, batches: int | None, rows_per_account: NDArray[np.int64], assets: int
+    shape: Shape,
+    batches: int | None,
+    rows_per_account: NDArray[np.int64],
+    assets: int,
+    fits: Fits | None = None,
 ) -> Plan:
     """A plan that the exchange chose beforehand, so that nothing public follows the snapshot.
 
@@ -60,6 +73,8 @@ def fixed_plan(
     ----------
     batches
         ``None`` for as few as hold the snapshot.
+    fits
+        As for :func:`make_plan`.
 
     Raises
     ------
@@ -74,7 +89,11 @@ def fixed_plan(
     if not needed or (batches is not None and batches < needed[0]):
         enough = f"{needed[0]} batches do" if needed else "no number of batches does"
         raise UsageError(f"the snapshot does not fit {batches or 1} of {shape.name}; {enough}")
-    return Plan(shape, needed[0] if batches is None else batches)
+    plan = Plan(shape, needed[0] if batches is None else batches)
+    chosen = _fitting(plan, fits)
+    if chosen is None:
+        raise UsageError(f"{plan.batches} of {shape.name} take more memory than is allowed")
+    return chosen
 
 
 def make_plan(
@@ -82,11 +101,12 @@ def make_plan(
     assets: int,
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     at_least: int = 1,
+    fits: Fits | None = None,
 ) -> Plan:
-    """The plan with the fewest batches (at least ``at_least``), and among those the cheapest.
+    """The cheapest plan of at least ``at_least`` batches, few batches counting as cheap.
 
-    Every batch adds a proof to the file, so that few large ones are preferred to many that fill
-    their tables better.
+    Many small batches may fill their tables better than few large ones, which saves time, but every
+    batch adds a proof to the file: twice as many have to save a quarter.
 
     Parameters
     ----------
@@ -96,11 +116,13 @@ def make_plan(
         Number of listed assets.
     max_log_rows
         No table is higher than 2^max_log_rows.
+    fits
+        Whether the memory for a plan is there; without it, there always is.
 
     Raises
     ------
     UsageError
-        If no shape within the limit fits.
+        If no shape within the limits fits.
     """
     plans = [
         Plan(shape, batches)
@@ -113,7 +135,21 @@ def make_plan(
             f"no shape of up to 2^{max_log_rows} rows fits {len(rows_per_account)} accounts "
             f"with {assets} assets"
         )
-    return min(plans, key=lambda plan: (plan.batches, plan.cells))
+    allowed = [chosen for plan in plans if (chosen := _fitting(plan, fits)) is not None]
+    if not allowed:
+        least = min(plans, key=lambda plan: plan.shape.rows)
+        raise UsageError(
+            f"not enough memory: even {least.batches} batches of {least.shape.name} do not fit"
+        )
+    return min(allowed, key=lambda plan: (plan.cells * (1 + log2(plan.batches) / 4), plan.batches))
+
+
+def _fitting(plan: Plan, fits: Fits | None) -> Plan | None:
+    """The plan, lean if it does not fit otherwise."""
+    if fits is None or fits(plan):
+        return plan
+    lean = replace(plan, lean=True)
+    return lean if fits(lean) else None
 
 
 def _batch_counts(shape: Shape, rows_per_account: NDArray[np.int64], at_least: int) -> list[int]:
