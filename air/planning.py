@@ -56,6 +56,29 @@ class Plan:
         )
 
 
+@dataclass(frozen=True)
+class _Spread:
+    """How many rows accounts have beyond their first: what planning needs of an array of them."""
+
+    accounts: int
+    extra: int
+    squares: float
+    largest: int
+
+    @classmethod
+    def of(cls, rows_per_account: NDArray[np.int64]) -> _Spread:
+        extra = rows_per_account - 1
+        squares = float((extra.astype(np.float64) ** 2).sum())
+        return cls(len(extra), int(extra.sum()), squares, int(extra.max(initial=0)))
+
+    def margin(self, shape: Shape, batches: int) -> float:
+        """Room for the spread of a batch's rows around their mean."""
+        slots = shape.slots * batches
+        mean = self.extra / slots
+        variance = self.squares / slots - mean * mean
+        return DEVIATIONS * sqrt(variance * shape.slots) + float(self.largest)
+
+
 Fits = Callable[[Plan], bool]
 """Whether there is memory enough for a plan."""
 
@@ -85,7 +108,7 @@ def fixed_plan(
         raise UsageError(f"{shape.name} is not one of the shipped shapes")
     if assets > shape.capacity:
         raise UsageError(f"{shape.name} has room for {shape.capacity} assets, not for {assets}")
-    needed = _batch_counts(shape, rows_per_account, 1)
+    needed = _batch_counts(shape, _Spread.of(rows_per_account), 1)
     if not needed or (batches is not None and batches < needed[0]):
         enough = f"{needed[0]} batches do" if needed else "no number of batches does"
         raise UsageError(f"the snapshot does not fit {batches or 1} of {shape.name}; {enough}")
@@ -124,11 +147,12 @@ def make_plan(
     UsageError
         If no shape within the limits fits.
     """
+    spread = _Spread.of(rows_per_account)
     plans = [
         Plan(shape, batches)
         for shape in shipped_shapes()
         if shape.capacity >= assets and shape.log_rows <= max_log_rows
-        for batches in _batch_counts(shape, rows_per_account, at_least)
+        for batches in _batch_counts(shape, spread, at_least)
     ]
     if not plans:
         raise UsageError(
@@ -152,29 +176,19 @@ def _fitting(plan: Plan, fits: Fits | None) -> Plan | None:
     return lean if fits(lean) else None
 
 
-def _batch_counts(shape: Shape, rows_per_account: NDArray[np.int64], at_least: int) -> list[int]:
+def _batch_counts(shape: Shape, spread: _Spread, at_least: int) -> list[int]:
     """The smallest number of batches of ``shape`` that hold all rows; none if none does."""
-    accounts, holdings = len(rows_per_account), int(rows_per_account.sum())
+    accounts, extra = spread.accounts, spread.extra
     # Beyond its first row, which every slot has, a slot takes this many rows:
     free = shape.holding_rows - shape.slots
-    extra = holdings - accounts
     batches = max(at_least, ceil(accounts / shape.slots))
     if free * batches < extra:
         if free == 0:
             return []
         batches = ceil(extra / free)
-    while batches > 1 and extra / batches + _margin(shape, rows_per_account, batches) > free:
+    while batches > 1 and extra / batches + spread.margin(shape, batches) > free:
         grown = batches + max(1, batches // 64)
         if grown > 64 * max(1, ceil(accounts / shape.slots)) + 64:
             return []
         batches = grown
     return [batches]
-
-
-def _margin(shape: Shape, rows_per_account: NDArray[np.int64], batches: int) -> float:
-    """Room for the spread of a batch's rows around their mean."""
-    extra = rows_per_account - 1
-    slots = shape.slots * batches
-    mean = extra.sum() / slots
-    variance = float((extra.astype(np.float64) ** 2).sum()) / slots - mean * mean
-    return DEVIATIONS * sqrt(variance * shape.slots) + float(extra.max())

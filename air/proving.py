@@ -220,7 +220,7 @@ def place(
     for number in range(plan.batches):
         first = number * plan.shape.slots
         inside = account_of[first : first + plan.shape.slots]
-        batches.append(_batch_accounts(snapshot, inside, commitments))
+        batches.append(_batch_accounts(snapshot, inside, rows, commitments))
     return PlacedAccounts(plan, slots, salts, batches)
 
 
@@ -310,12 +310,15 @@ def _commitments(
 
 
 def _batch_accounts(
-    snapshot: Snapshot, account_of: NDArray[np.int64], commitments: NDArray[np.uint32]
+    snapshot: Snapshot,
+    account_of: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    commitments: NDArray[np.uint32],
 ) -> BatchAccounts:
     """The rows of one batch's slots; empty slots get a random commitment and one zero row."""
     empty = account_of == _EMPTY
     account = np.where(empty, 0, account_of)
-    counts = np.where(empty, 1, np.diff(snapshot.offsets)[account])
+    counts = np.where(empty, 1, rows[account])
     offsets = np.concatenate([[0], np.cumsum(counts)])
     # Row r of slot s is row r - offsets[s] of its account.
     slot_of_row = np.repeat(np.arange(len(account_of)), counts)
@@ -324,12 +327,9 @@ def _batch_accounts(
     source[blank] = 0
     values = commitments[account]
     values[empty] = _random_digests(int(empty.sum()))
-    return BatchAccounts(
-        commitments=values,
-        offsets=offsets,
-        assets=np.where(blank, np.uint16(0), snapshot.assets[source]),
-        limbs=np.where(blank[:, None], np.uint16(0), snapshot.amount_limbs[source]),
-    )
+    assets, limbs = snapshot.assets[source], snapshot.amount_limbs[source]
+    assets[blank], limbs[blank] = 0, 0
+    return BatchAccounts(commitments=values, offsets=offsets, assets=assets, limbs=limbs)
 
 
 def _random_digests(count: int) -> NDArray[np.uint32]:
