@@ -11,14 +11,15 @@ import os
 import random
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from air.keys import profile_parameters, verification_key
+from air.keys import shipped_shapes, verification_key
 from air.planning import Fits, Plan
 from air.proof_size import message_bytes, proof_trees
-from air.shape import Shape
+from air.shape import LOG_RANGE, Shape
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
 from stark.constraints.expression import Part
@@ -29,6 +30,7 @@ from stark.field.ntt import evaluate_on_coset
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.hash.sha256_kernels import leaf_digests
 from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
+from stark.soundness.search import PROFILES
 from stark.system import Table
 from stark.verifier.layout import Tree, cells
 
@@ -108,25 +110,62 @@ def snapshot_bytes(accounts: int, holdings: int, slots: int, id_bytes: int) -> i
     return accounts * per_account + id_bytes + slots * per_slot + holdings * per_holding
 
 
+@dataclass(frozen=True)
+class _Table:
+    """What of a table its cost depends on: rows, and bytes per row."""
+
+    height: int
+    fixed: int
+    main: int
+    auxiliary: int
+    hashed: int
+    chunks: int
+
+
+@cache
+def _template() -> tuple[Table, ...]:
+    """The tables of one shape: their widths are those of every shape."""
+    return batch_system(min(shipped_shapes()), zk=True).tables
+
+
+def _tables(shape: Shape) -> list[_Table]:
+    # Not the systems of all shapes that a plan compares: each has thousands of nodes.
+    heights = {
+        "chain": shape.rows,
+        "tree": 1 << shape.log_tree_rows,
+        "totals": 1 << (shape.log_capacity + shape.log_segments),
+        "range": 1 << LOG_RANGE,
+    }
+    return [
+        _Table(
+            height=heights[table.name],
+            fixed=_row_bytes(table, Part.PREPROCESSED),
+            main=_row_bytes(table, Part.MAIN),
+            auxiliary=_row_bytes(table, Part.AUXILIARY),
+            hashed=_WORD * sum(cells(table, tree) for tree in Tree),
+            chunks=table.quotient_chunks,
+        )
+        for table in _template()
+    ]
+
+
 def batch_bytes(profile: str, shape: Shape, lean: bool) -> int:
     """Peak of the prover's buffers for one batch, the proving key included."""
-    parameters = profile_parameters(profile, shape)
-    tables = batch_system(shape, zk=True).tables
-    blowup = 1 << parameters.log_blowup
-    main, auxiliary, fixed = (
-        sum(_matrix_bytes(table, part) for table in tables)
-        for part in (Part.MAIN, Part.AUXILIARY, Part.PREPROCESSED)
-    )
-    largest = max(tables, key=lambda table: _matrix_bytes(table, Part.MAIN))
+    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
+    tables = _tables(shape)
+    main = sum(table.height * table.main for table in tables)
+    auxiliary = sum(table.height * table.auxiliary for table in tables)
+    fixed = sum(table.height * table.fixed for table in tables)
+    largest = max(tables, key=lambda table: table.height * table.main)
     height = max(table.height for table in tables)
     tree = _NODE_BYTES * blowup * height
     narrow = LANES * _WORD * height
-    # A codeword of each height, the largest twice while a mask of another joins; FRI's trees.
+    # A codeword of each height, the largest twice while another joins it; FRI's trees.
     codewords = 2 * DEGREE * _WORD * blowup * height * 2
     masks = 2 * narrow
-    kept = 0 if lean else largest.quotient_chunks
+    kept = 0 if lean else largest.chunks
     key = fixed * 2 + tree
-    scratch = _matrix_bytes(largest, Part.MAIN) + _matrix_bytes(largest, Part.AUXILIARY)
+    scratch = largest.height * (largest.main + largest.auxiliary)
     during_main = 2 * main + max(kept * main, scratch) + tree + masks
     during_auxiliary = (
         2 * main + kept * main + max(kept, 1) * auxiliary + auxiliary + 2 * tree + masks
@@ -158,16 +197,15 @@ def measure_speeds() -> Speeds:
 
 def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
     """Proving one batch."""
-    parameters = profile_parameters(profile, shape)
-    tables = batch_system(shape, zk=True).tables
-    blowup = 1 << parameters.log_blowup
+    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
+    tables = _tables(shape)
     transformed = hashed = 0
     for table in tables:
-        committed = sum(_matrix_bytes(table, part) for part in (Part.MAIN, Part.AUXILIARY)) // _WORD
-        again = table.quotient_chunks if lean else 0
+        committed = table.height * (table.main + table.auxiliary) // _WORD
+        again = table.chunks if lean else 0
         narrow = LANES * table.height
         transformed += committed * (1 + blowup + again) + 3 * narrow * (blowup + 2)
-        hashed += blowup * table.height * _WORD * sum(cells(table, tree) for tree in Tree)
+        hashed += blowup * table.height * table.hashed
     height = max(table.height for table in tables)
     hashed += 3 * blowup * height * 4 * DIGEST_BYTES
     linear = transformed * speeds.transform + hashed * speeds.hashing
@@ -195,9 +233,9 @@ def _opening_bytes(shape: TreeShape, indices: list[int]) -> int:
     return size + sum(len(level) for level in missing_siblings(shape, inside)) * DIGEST_BYTES
 
 
-def _matrix_bytes(table: Table, part: Part) -> int:
+def _row_bytes(table: Table, part: Part) -> int:
     width = table.width(part) * (DEGREE if part is Part.AUXILIARY else 1)
-    return padded_width(width) * table.height * _WORD
+    return padded_width(width) * _WORD
 
 
 @dataclass(frozen=True)

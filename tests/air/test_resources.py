@@ -17,6 +17,7 @@ from air.planning import Plan, fixed_plan, make_plan
 from air.resources import (
     Speeds,
     Workload,
+    _tables,
     batch_bytes,
     batch_seconds,
     measure_speeds,
@@ -28,7 +29,10 @@ from air.resources import (
 )
 from air.shape import Shape
 from air.snapshot.generate import generate
+from air.tables.batch import batch_system
+from stark.constraints.expression import Part
 from stark.errors import UsageError
+from stark.field.memory import padded_width
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "proven128"
@@ -52,6 +56,22 @@ def test_memory_and_time_grow_with_rows() -> None:
         assert batch_seconds(PROFILE, shape, True, SPEEDS) > batch_seconds(
             PROFILE, shape, False, SPEEDS
         )
+
+
+@pytest.mark.parametrize(
+    "name", ["rows12-slots5-assets9", "rows16-slots13-assets12", "rows20-slots19-assets14"]
+)
+def test_tables_are_those_of_the_system(name: str) -> None:
+    """Widths of one shape and heights by formula are what the system of the shape has."""
+    shape = named(name)
+    tables = batch_system(shape, zk=True).tables
+    for table, counted in zip(tables, _tables(shape), strict=True):
+        assert counted.height == table.height
+        assert counted.chunks == table.quotient_chunks
+        parts = zip(Part, (counted.fixed, counted.main, counted.auxiliary), strict=True)
+        for part, row_bytes in parts:
+            elements = 5 if part is Part.AUXILIARY else 1
+            assert row_bytes == 4 * padded_width(elements * table.width(part))
 
 
 def test_the_golden_publication_has_the_predicted_size() -> None:
