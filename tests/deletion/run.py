@@ -46,7 +46,7 @@ WARM = ("pytest", "_pytest.assertion.rewrite", "numpy", "numba", "hypothesis")
 
 LEFT_OUT = (
     "tests/deletion/*",
-    "tests/fuzz/*",
+    "tests/fuzz/test_fuzz_bounded.py",
     "tests/test_readme.py",
     "tests/air/cli/test_cli_prove.py",
     "tests/air/cli/test_cli_snapshots.py",
