@@ -8,10 +8,10 @@ proof needs them. The size of a proof is that of one with queries drawn at rando
 from __future__ import annotations
 
 import os
-import random
 import time
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -213,16 +213,20 @@ def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> flo
 
 
 def proof_bytes(profile: str, shape: Shape) -> int:
-    """Size of one batch's proof, for queries drawn at random (always the same ones here)."""
+    """Size of one batch's proof, for queries as if drawn at random."""
     key = verification_key(profile, shape)
     parameters = key.parameters
-    generator = random.Random(0)
     log_size = key.system.log_heights[0] + parameters.log_blowup
     openings = 0
-    for _ in range(_DRAWS):
-        indices = [generator.randrange(1 << log_size) for _ in range(parameters.queries)]
+    for draw in range(_DRAWS):
+        indices = [_spread(draw, query) % (1 << log_size) for query in range(parameters.queries)]
         openings += sum(_opening_bytes(tree, indices) for tree in proof_trees(key))
     return message_bytes(key) + openings // _DRAWS
+
+
+def _spread(draw: int, query: int) -> int:
+    """A number that looks random, always the same."""
+    return int.from_bytes(sha256(f"{draw} {query}".encode()).digest()[:8], "little")
 
 
 def _opening_bytes(shape: TreeShape, indices: list[int]) -> int:
