@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from air.cli.bench import bench
 from air.cli.demo import demo
 from air.cli.inclusion import inclusion
 from air.cli.keys import keys
@@ -66,6 +67,7 @@ for _command in (
     security,
     keys,
     warmup,
+    bench,
 ):
     main.add_command(_command)
 

@@ -39,7 +39,7 @@ COMMANDS = commands(main)
 def test_all_commands_are_there() -> None:
     expected = (
         "demo, generate, check, plan, keygen, prove, verify, inclusion export, inclusion verify, "
-        "security, keys show, keys rebuild, warmup"
+        "security, keys show, keys rebuild, warmup, bench"
     )
     assert [" ".join(path) for path in COMMANDS] == expected.split(", ")
 
