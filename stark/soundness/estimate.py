@@ -91,7 +91,8 @@ class Report:
         if self.parameters.regime == "udr":
             return None
         fixed = replace(self.parameters, multiplicity=REFERENCE_MULTIPLICITY)
-        return min(entry.bits for entry in protocol_rounds(self.figures, fixed, regime_of(fixed)))
+        regime = regime_of(fixed, self.figures.log_heights)
+        return min(entry.bits for entry in protocol_rounds(self.figures, fixed, regime))
 
     def lines(self) -> list[str]:
         """A table for people, one string a line, without line ends."""
@@ -133,7 +134,7 @@ def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
         ``Params``, if the heights do not fit the parameters or the bound's side condition fails;
         ``ZK``, if the slack of a table cannot hold the random coefficients that hide it.
     """
-    regime = regime_of(parameters)
+    regime = regime_of(parameters, figures.log_heights)
     rounds = protocol_rounds(figures, parameters, regime)
     check_side_condition(figures, parameters, regime)
     check_randomness(figures, parameters)

@@ -7,6 +7,7 @@ Nothing here goes beyond the Johnson bound: what was conjectured up to capacity 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -31,9 +32,9 @@ class Regime:
     rate
         Dimension over length of the code.
     theta
-        Relative distance up to which the argument holds.
+        Relative distance up to which the argument holds, for quotients and for columns.
     list_size
-        Most codewords within that distance of any word.
+        Most columns within that distance of any word.
     list_formula
         From which bound ``list_size`` comes.
     multiplicity
@@ -65,28 +66,48 @@ class Regime:
         return (curve / (3 * self.rate * root) + shifted / root) / self.order
 
 
-def unique_decoding(rate: Fraction, order: int = FIELD_ORDER) -> Regime:
-    """Distance (1 - rate)/2; at most one codeword."""
-    return Regime("udr", rate, (1 - rate) / 2, Fraction(1), "1", 0, order)
+def unique_decoding(
+    rate: Fraction, order: int = FIELD_ORDER, columns: Fraction | None = None
+) -> Regime:
+    """Distance (1 - columns)/2, ``columns`` being ``rate`` by default; at most one codeword."""
+    theta = (1 - (rate if columns is None else columns)) / 2
+    return Regime("udr", rate, theta, Fraction(1), "1", 0, order)
 
 
-def johnson(rate: Fraction, multiplicity: int, order: int = FIELD_ORDER) -> Regime:
-    """Distance 1 - sqrt(rate) (1 + 1/2m), for an integer m of at least 3.
+def johnson(
+    rate: Fraction, multiplicity: int, order: int = FIELD_ORDER, columns: Fraction | None = None
+) -> Regime:
+    """Distance 1 - sqrt(columns) (1 + 1/2m), for an integer m of at least 3.
 
-    Two bounds on the list hold, (m + 1/2)/sqrt(rate) (BCHKS25) and m/rate (Johnson, with the gap
-    sqrt(rate)/2m); the smaller is taken.
+    Two bounds on the list hold, (m + 1/2)/sqrt(columns) (BCHKS25) and m/columns (Johnson, with the
+    gap sqrt(columns)/2m); the smaller is taken. ``columns`` is ``rate`` by default.
     """
-    root = square_root(rate)
+    listed = rate if columns is None else columns
+    root = square_root(listed)
     theta = 1 - root - root / (2 * multiplicity)
     curve = (multiplicity + Fraction(1, 2)) / root
-    classical = multiplicity / rate
+    classical = multiplicity / listed
     if curve <= classical:
         return Regime("jbr", rate, theta, curve, "(m + 1/2)/sqrt(rate)", multiplicity, order)
     return Regime("jbr", rate, theta, classical, "m/rate", multiplicity, order)
 
 
-def regime_of(parameters: ProtocolParameters) -> Regime:
-    """The regime that a parameter set names, at its rate."""
+def regime_of(parameters: ProtocolParameters, log_heights: Sequence[int]) -> Regime:
+    """The regime that a parameter set names, for tables of these log2 heights.
+
+    FRI bounds the degrees of quotients (f - v) / (x - z), so that a column f may have one
+    coefficient more than the dimension k: distance and list size are those of the code of
+    dimension k + 1 (Haböck, ePrint 2022/1216), at the smallest height, where that counts most.
+
+    Raises
+    ------
+    Rejected
+        ``Params``, if the heights do not fit the parameters.
+    """
+    parameters.schedule(tuple(sorted(set(log_heights), reverse=True)))
+    smallest = min(log_heights)
+    length = 1 << (smallest + parameters.log_blowup)
+    columns = Fraction(parameters.dimension(smallest) + 1, length)
     if parameters.regime == "udr":
-        return unique_decoding(parameters.rate)
-    return johnson(parameters.rate, parameters.multiplicity)
+        return unique_decoding(parameters.rate, columns=columns)
+    return johnson(parameters.rate, parameters.multiplicity, columns=columns)
