@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+CUSTOMER = "air/inclusion/customer.py:"
+
 EXPLAINED: dict[str, str] = {
-    "air/inclusion/customer.py:CustomerFile.__post_init__ part not min(sibling) <= max(sibling)": (
+    CUSTOMER + "CustomerFile.__post_init__ part not min(sibling) <= max(sibling)": (
         "always true: it joins the two bounds into one chain"
+    ),
+    CUSTOMER + "CustomerFile.decode bound _bounded(fields['slot'], SLOT_BOUND, 'slot')": (
+        "the instance refuses the same slots with the same code and words"
+    ),
+    CUSTOMER + "_holding bound _bounded(fields['equity'], AMOUNT_BOUND, f'equity of {abb...": (
+        "the instance refuses the same amounts with the same code and words"
     ),
     "air/registry.py:Registry.from_json part not 1 <= len(value)": (
         "an empty registry is refused by the instance too, with the same code and words; the upper "

@@ -20,6 +20,9 @@ from deletion.mutation import delete, note
 ELSEWHERE = ""
 """Key of what is reached while test files are imported."""
 
+FAILED_FIRST = "failed first: "
+"""What the line with the first failure begins with, in the output."""
+
 
 class Notes:
     """Which sites each test reaches."""
@@ -50,6 +53,25 @@ class Notes:
         self.file.write_text(json.dumps(content), encoding="utf-8")
 
 
+class FirstFailure:
+    """Says which test, or which test file's import, failed first."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.name is not None:
+            terminalreporter.write_line(f"{FAILED_FIRST}{self.name}")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--delete", metavar="NAME", help="import the library without this check")
     parser.addoption("--note", metavar="FILE", help="write which tests reach which checks")
@@ -58,6 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     options = early_config.known_args_namespace
+    early_config.pluginmanager.register(FirstFailure(), "first failure")
     if not options.delete and not options.note:
         return
     _quiet_hypothesis()

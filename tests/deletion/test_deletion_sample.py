@@ -46,7 +46,7 @@ def deleted(folder: Path, tests: tuple[str, ...], names: tuple[str, ...]) -> dic
     """Outcomes of deletions by name, judged by a run of the runner over some test files."""
     output = folder / "verdicts.json"
     command = [sys.executable, "tests/deletion/run.py", "--json", str(output), "--jobs", "2"]
-    command += ["--tests", *tests, "--only", *names]
+    command += ["--once", "--tests", *tests, "--only", *names]
     result = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )

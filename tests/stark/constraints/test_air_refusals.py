@@ -9,6 +9,8 @@ import pytest
 from stark.constraints.air import Air, AirBuilder, symbolic
 from stark.constraints.bus import Bus
 from stark.errors import UsageError
+from stark.field.koalabear import P
+from stark.system import System
 
 Eval = Callable[[AirBuilder], None]
 PAIRS = Bus("pairs", 2)
@@ -116,3 +118,27 @@ def test_a_count_may_be_its_bound_and_a_bound_zero() -> None:
         t.receive(PAIRS, t.main_array("z", 2), count=10, bound=None)
 
     assert len(symbolic(air(write)).interactions) == 3
+
+
+def test_counts_of_two_buses_are_not_added() -> None:
+    # 8 rows with counts of up to p / 12 each: two thirds of p on either bus, more on both.
+    buses = [Bus("left", 1), Bus("right", 1)]
+    bound = P // 12
+
+    class Sender(Air):
+        name = "sender"
+
+        def eval(self, t: AirBuilder) -> None:
+            for bus in buses:
+                t.send(bus, [t.main(bus.name)], count=t.main(f"{bus.name} count"), bound=bound)
+
+    class Receiver(Air):
+        name = "receiver"
+
+        def eval(self, t: AirBuilder) -> None:
+            for bus in buses:
+                value, count = t.main(bus.name), t.main(f"{bus.name} count")
+                t.receive(bus, [value], count=count, bound=None)
+
+    assert 8 * bound < P <= 2 * 8 * bound
+    assert len(System([Sender(3), Receiver(3)]).buses) == 2
