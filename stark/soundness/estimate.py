@@ -91,8 +91,7 @@ class Report:
         if self.parameters.regime == "udr":
             return None
         fixed = replace(self.parameters, multiplicity=REFERENCE_MULTIPLICITY)
-        regime = regime_of(fixed, self.figures.log_heights)
-        return min(entry.bits for entry in protocol_rounds(self.figures, fixed, regime))
+        return min(entry.bits for entry in protocol_rounds(self.figures, fixed, regime_of(fixed)))
 
     def lines(self) -> list[str]:
         """A table for people, one string a line, without line ends."""
@@ -134,7 +133,7 @@ def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
         ``Params``, if the heights do not fit the parameters or the bound's side condition fails;
         ``ZK``, if the slack of a table cannot hold the random coefficients that hide it.
     """
-    regime = regime_of(parameters, figures.log_heights)
+    regime = regime_of(parameters)
     rounds = protocol_rounds(figures, parameters, regime)
     check_side_condition(figures, parameters, regime)
     check_randomness(figures, parameters)

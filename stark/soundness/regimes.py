@@ -7,7 +7,6 @@ Nothing here goes beyond the Johnson bound: what was conjectured up to capacity 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -32,9 +31,11 @@ class Regime:
     rate
         Dimension over length of the code.
     theta
-        Relative distance up to which the argument holds, for quotients and for columns.
+        Relative distance below which the argument holds. A word is *close* if it is strictly
+        closer; one that is not passes a query with a chance of at most 1 - theta.
     list_size
-        Most columns within that distance of any word.
+        Most columns closer than that to any word. FRI bounds the degrees of (f - v) / (x - z) by
+        k - 1, k being the dimension: columns f have degrees up to k.
     list_formula
         From which bound ``list_size`` comes.
     multiplicity
@@ -66,48 +67,32 @@ class Regime:
         return (curve / (3 * self.rate * root) + shifted / root) / self.order
 
 
-def unique_decoding(
-    rate: Fraction, order: int = FIELD_ORDER, columns: Fraction | None = None
-) -> Regime:
-    """Distance (1 - columns)/2, ``columns`` being ``rate`` by default; at most one codeword."""
-    theta = (1 - (rate if columns is None else columns)) / 2
-    return Regime("udr", rate, theta, Fraction(1), "1", 0, order)
+def unique_decoding(rate: Fraction, order: int = FIELD_ORDER) -> Regime:
+    """Distance (1 - rate)/2; at most one column is closer, since columns that differ do so at more
+    than (1 - rate) n - 1 places, hence at (1 - rate) n or more."""
+    return Regime("udr", rate, (1 - rate) / 2, Fraction(1), "1", 0, order)
 
 
-def johnson(
-    rate: Fraction, multiplicity: int, order: int = FIELD_ORDER, columns: Fraction | None = None
-) -> Regime:
-    """Distance 1 - sqrt(columns) (1 + 1/2m), for an integer m of at least 3.
+def johnson(rate: Fraction, multiplicity: int, order: int = FIELD_ORDER) -> Regime:
+    """Distance 1 - sqrt(rate) (1 + 1/2m), for an integer m of at least 3.
 
-    Two bounds on the list hold, (m + 1/2)/sqrt(columns) (BCHKS25) and m/columns (Johnson, with the
-    gap sqrt(columns)/2m); the smaller is taken. ``columns`` is ``rate`` by default.
+    Two bounds on the list hold, (m + 1/2)/sqrt(rate) (BCHKS25) and m/rate (Johnson, with the gap
+    sqrt(rate)/2m); the smaller is taken. They hold for columns of degree k = rate n, one more than
+    the dimension says: Guruswami and Sudan's interpolation with multiplicity m has the weighted
+    degree D = n sqrt(rate m (m + 1)) < m (1 - theta) n, and D/k < (m + 1/2)/sqrt(rate) roots; and
+    Johnson's bound follows from the distance 1 - rate, which such columns have.
     """
-    listed = rate if columns is None else columns
-    root = square_root(listed)
+    root = square_root(rate)
     theta = 1 - root - root / (2 * multiplicity)
     curve = (multiplicity + Fraction(1, 2)) / root
-    classical = multiplicity / listed
+    classical = multiplicity / rate
     if curve <= classical:
         return Regime("jbr", rate, theta, curve, "(m + 1/2)/sqrt(rate)", multiplicity, order)
     return Regime("jbr", rate, theta, classical, "m/rate", multiplicity, order)
 
 
-def regime_of(parameters: ProtocolParameters, log_heights: Sequence[int]) -> Regime:
-    """The regime that a parameter set names, for tables of these log2 heights.
-
-    FRI bounds the degrees of quotients (f - v) / (x - z), so that a column f may have one
-    coefficient more than the dimension k: distance and list size are those of the code of
-    dimension k + 1 (Haböck, ePrint 2022/1216), at the smallest height, where that counts most.
-
-    Raises
-    ------
-    Rejected
-        ``Params``, if the heights do not fit the parameters.
-    """
-    parameters.schedule(tuple(sorted(set(log_heights), reverse=True)))
-    smallest = min(log_heights)
-    length = 1 << (smallest + parameters.log_blowup)
-    columns = Fraction(parameters.dimension(smallest) + 1, length)
+def regime_of(parameters: ProtocolParameters) -> Regime:
+    """The regime that a parameter set names, at its rate."""
     if parameters.regime == "udr":
-        return unique_decoding(parameters.rate, columns=columns)
-    return johnson(parameters.rate, parameters.multiplicity, columns=columns)
+        return unique_decoding(parameters.rate)
+    return johnson(parameters.rate, parameters.multiplicity)

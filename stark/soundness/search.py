@@ -141,11 +141,9 @@ def find_parameters(figures: SystemFigures, target_bits: int, role: Role) -> Pro
         )
         # If not even the smallest m is affordable, its grinding is what the error below reports.
         largest = max(largest, MIN_MULTIPLICITY)
-        fewest = _queries(figures, target_bits, role, largest)
+        fewest = _queries(target_bits, role, largest)
         # Queries fall as m grows: the smallest m with the fewest is one above the last with more.
-        above = _last(
-            MIN_MULTIPLICITY, largest, lambda m: _queries(figures, target_bits, role, m) > fewest
-        )
+        above = _last(MIN_MULTIPLICITY, largest, lambda m: _queries(target_bits, role, m) > fewest)
         multiplicity = above + 1
     grinding = _grinding(figures, target_bits, role, multiplicity)
     site = max(grinding, key=lambda label: grinding[label])
@@ -154,11 +152,11 @@ def find_parameters(figures: SystemFigures, target_bits: int, role: Role) -> Pro
             f"{target_bits} bits need {grinding[site]} bits of grinding at {site}, "
             f"more than {role.max_grinding}"
         )
-    queries = _queries(figures, target_bits, role, multiplicity)
+    queries = _queries(target_bits, role, multiplicity)
     if queries > MAX_QUERIES:
         raise UsageError(f"{target_bits} bits need more than {MAX_QUERIES} queries")
     found = _candidate(role, multiplicity, queries, grinding)
-    check_side_condition(figures, found, regime_of(found, figures.log_heights))
+    check_side_condition(figures, found, regime_of(found))
     check_randomness(figures, found)
     return found
 
@@ -196,8 +194,7 @@ def _grinding(
     """Bits that each site lacks to the target."""
     parameters = _candidate(role, multiplicity)
     lacking = dict(_NO_GRINDING)
-    regime = regime_of(parameters, figures.log_heights)
-    for entry in protocol_rounds(figures, parameters, regime):
+    for entry in protocol_rounds(figures, parameters, regime_of(parameters)):
         site = entry.name.split()[0]
         if site in lacking:
             missing = (target_bits - entry.bits).to_integral_value(ROUND_CEILING)
@@ -210,9 +207,9 @@ def _affordable(figures: SystemFigures, target_bits: int, role: Role, multiplici
     return max(grinding.values()) <= role.max_grinding
 
 
-def _queries(figures: SystemFigures, target_bits: int, role: Role, multiplicity: int) -> int:
+def _queries(target_bits: int, role: Role, multiplicity: int) -> int:
     """The fewest queries that reach the target, at least 1; too many if none does."""
-    regime = regime_of(_candidate(role, multiplicity), figures.log_heights)
+    regime = regime_of(_candidate(role, multiplicity))
     needed = target_bits - role.grinding_query
     if needed <= 0:
         return 1
