@@ -36,8 +36,9 @@ TOTAL_BOUND = 1 << (LIMB_BITS * TOTAL_LIMBS)
 
 # Visible ASCII without comma, double quote and backslash (which CSV and JSON would have to
 # escape), currency signs, and the scripts in which symbols are listed that no Latin letter can be
-# confused with: kana, CJK ideographs, Hangul syllables. No invisible or reordering character and
-# no look-alike of a Latin letter is among them, so that a total cannot hide behind a second "BTC".
+# hardly be confused with: kana, CJK ideographs, Hangul syllables. No invisible or reordering
+# character is among them. A few look like Latin letters all the same (and 0 like O): reports show
+# the code points of what is not ASCII, and name symbols that look alike.
 # Ranges, not Unicode properties: those change from one Python version to the next.
 _SYMBOL = re.compile(
     r"[!#-+\--\[\]-~\u20a0-\u20c0\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3]{1,32}"

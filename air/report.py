@@ -6,6 +6,7 @@ Standard library alone: the verifier prints with it. Whatever comes from a forei
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,44 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U0001d159")
+"""Letters and symbols by category that show nothing."""
+
+
+def quoted(text: str) -> str:
+    """Foreign text inside a sentence of ours: quoted, with what could mislead the eye escaped.
+
+    Letters, digits, punctuation and symbols are shown, but for quotes and backslashes; marks that
+    combine, fillers and formats are not, and of several spaces only the first is.
+    """
+    shown = []
+    for previous, c in zip(" " + text, text, strict=False):
+        plain = unicodedata.category(c)[0] in "LNPS" and c not in _BLANK and c not in '"\\'
+        single = c == " " and previous != " "
+        shown.append(c if plain or single else f"\\u{{{ord(c):x}}}")
+    return '"' + "".join(shown) + '"'
+
+
+def symbol_text(symbol: str) -> str:
+    """A symbol, followed by its code points if it is not plain ASCII: others may look like it."""
+    return symbol if symbol.isascii() else f"{symbol} ({ascii(symbol)[1:-1]})"
+
+
+_ALIKE = str.maketrans("0i1|", "olll")
+
+
+def alike_lines(registry: Iterable[Any]) -> list[str]:
+    """A warning for listed symbols that differ in case alone, or in 0 for O, or in 1, l, I, |."""
+    groups: dict[str, list[str]] = {}
+    for asset in registry:
+        groups.setdefault(asset.symbol.lower().translate(_ALIKE), []).append(asset.symbol)
+    return [
+        f"Note: different assets with symbols that look alike: {', '.join(group)}"
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
 def table_lines(rows: Sequence[tuple[str, str]]) -> list[str]:
     """Names and exact decimal amounts, indented, with the points of the amounts in one column."""
     names = max((len(name) for name, _ in rows), default=0)
@@ -60,7 +99,8 @@ def table_lines(rows: Sequence[tuple[str, str]]) -> list[str]:
 def total_lines(statement: Statement) -> list[str]:
     """Every asset with its total in asset units, exact."""
     pairs = zip(statement.context.registry, statement.totals, strict=True)
-    return table_lines([(a.symbol, format_amount(total, a.decimals)) for a, total in pairs])
+    rows = [(symbol_text(a.symbol), format_amount(total, a.decimals)) for a, total in pairs]
+    return [*table_lines(rows), *alike_lines(statement.context.registry)]
 
 
 def check_line(check: Check) -> str:
@@ -78,8 +118,8 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
     return [
         "",
         (
-            f"ACCEPTED: what {context.exchange} owed at {context.time} (epoch {context.epoch}, "
-            f"{context.kind})"
+            f"ACCEPTED: what {quoted(context.exchange)} owed at {context.time} "
+            f"(epoch {context.epoch}, {context.kind})"
         ),
         "",
         *total_lines(statement),
@@ -116,7 +156,7 @@ def security_lines(security: Report) -> list[str]:
     return [
         (
             f"Security: at least {cut_bits(security.minimum)} bits in every round (weakest: "
-            f"{security.weakest.name}), {cut_bits(security.union)} for all of them together"
+            f"{security.weakest.name}), {cut_bits(security.union)} for the sum over a batch's rounds"
         ),
         f"  rounds: {rounds}",
         "  assumed:",
@@ -141,10 +181,10 @@ def customer_lines(customer: CustomerReport) -> list[str]:
         "",
         f"INCLUDED: account {printable(customer.account_id)} at {customer.time}",
         "",
-        *table_lines([(balance.symbol, balance.amount) for balance in customer.balances]),
+        *table_lines([(symbol_text(row.symbol), row.amount) for row in customer.balances]),
         "",
         (
-            f"These balances are part of the totals of {customer.exchange}, "
+            f"These balances are part of the totals of {quoted(customer.exchange)}, "
             f"statement {customer.short_digest}."
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -41,5 +41,11 @@ def run(call: Callable[[int, int], object], total: int, granularity: int = 16) -
         for lo, hi in ranges:
             call(lo, hi)
         return
-    for future in [_pool(workers).submit(call, lo, hi) for lo, hi in ranges]:
+    futures = [_pool(workers).submit(call, lo, hi) for lo, hi in ranges]
+    try:
+        wait(futures)
+    finally:
+        # An interrupt, too, may only leave when nothing works on the caller's buffers any more.
+        wait(futures)
+    for future in futures:
         future.result()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stark.field.barycentric import evaluate_columns
 from stark.field.evaluation import point_powers, reversed_powers
 from stark.field.extension import DEGREE, Element, add, multiply, power
-from stark.field.extension_kernels import geometric, powers
+from stark.field.extension_kernels import powers
 from stark.field.koalabear import P, root_of_unity
 from stark.field.montgomery import from_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, evaluate_on_coset, interpolate
@@ -142,14 +142,15 @@ class Polynomials:
         return result
 
     def _with_overflow(self, values: Matrix, points: Sequence[int]) -> Matrix:
-        """Values (width, 5) of a at some points to values of a + X^N b."""
-        if self.overflow is None:
+        """Canonical values (width, 5) of a at some points to values of a + X^N b."""
+        if self._spread is None:
             return values
-        slack = len(self.overflow)
-        weights = np.zeros((DEGREE, slack), np.uint32)
-        for number, point in enumerate(points):
-            weights[number] = geometric(pow(point, 1 << self.log_height, P), point, slack)
-        return add_mod(values, evaluate_columns(self.overflow, weights))
+        log_length = len(self._spread.rows).bit_length() - 1
+        rest = evaluate_columns(self._spread.rows, point_powers(log_length, points))
+        factors = np.zeros(DEGREE, np.uint64)
+        factors[: len(points)] = [pow(point, 1 << self.log_height, P) for point in points]
+        # Below 2^31 + 2^62.
+        return ((values + rest * factors) % np.uint64(P)).astype(np.uint32)
 
 
 def interpolated(

@@ -35,8 +35,10 @@ from stark.prover.polynomials import Polynomials, add_mod
 from stark.prover.quotient import quotient_columns
 from stark.prover.randomness import Randomness, SystemRandomness
 from stark.prover.trace import Trace, main_matrix, write_terminal_mask
+from stark.soundness.estimate import check_randomness
 from stark.system import Table
 from stark.transcript.transcript import ProverTranscript
+from stark.verifier.figures import system_figures
 from stark.verifier.header import encode_header
 from stark.verifier.layout import TableLayout, Tree
 from stark.verifier.out_of_domain import LookupChallenges, check_zeta
@@ -73,7 +75,7 @@ def prove(
     key
         From :func:`stark.prover.keygen.generate_key`.
     traces
-        Main columns by table name.
+        Main columns by table name. A :class:`MontgomeryTrace` is the prover's from then on.
     publics
         Public values by table name; tables without any may be left out.
     context
@@ -95,7 +97,8 @@ def prove(
     UsageError
         If a trace is missing, unknown or of another shape.
     Rejected
-        ``Public`` or ``Canonical``, for public values that no verifier accepts.
+        ``Public`` or ``Canonical``, for public values that no verifier accepts; ``ZK``, if the
+        masks of a table are too short to hide what a proof shows.
     """
     return Prover(key, publics, context, progress, randomness, lean).run(traces)
 
@@ -121,6 +124,8 @@ class Prover:
         self.publics = checked_publics(self.tables, publics)
         self.transcript = ProverTranscript(schema(key.verification, len(context)))
         self.progress = progress or (lambda _: None)
+        if self.parameters.zk and randomness is None:
+            check_randomness(system_figures(key.verification.system), self.parameters)
         self.masks = (
             Masks(self.parameters, randomness or SystemRandomness()) if self.parameters.zk else None
         )

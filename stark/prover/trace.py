@@ -21,6 +21,8 @@ Matrix = NDArray[np.uint32]
 class MontgomeryTrace:
     """A main trace that is already in kernel form, so that no pass over it is spent.
 
+    The prover writes masks into the columns beyond the width: it belongs to one proof.
+
     Parameters
     ----------
     matrix

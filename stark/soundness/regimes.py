@@ -31,9 +31,11 @@ class Regime:
     rate
         Dimension over length of the code.
     theta
-        Relative distance up to which the argument holds.
+        Relative distance below which the argument holds. A word is *close* if it is strictly
+        closer; one that is not passes a query with a chance of at most 1 - theta.
     list_size
-        Most codewords within that distance of any word.
+        Most columns closer than that to any word. FRI bounds the degrees of (f - v) / (x - z) by
+        k - 1, k being the dimension: columns f have degrees up to k.
     list_formula
         From which bound ``list_size`` comes.
     multiplicity
@@ -66,7 +68,8 @@ class Regime:
 
 
 def unique_decoding(rate: Fraction, order: int = FIELD_ORDER) -> Regime:
-    """Distance (1 - rate)/2; at most one codeword."""
+    """Distance (1 - rate)/2; at most one column is closer, since columns that differ do so at more
+    than (1 - rate) n - 1 places, hence at (1 - rate) n or more."""
     return Regime("udr", rate, (1 - rate) / 2, Fraction(1), "1", 0, order)
 
 
@@ -74,7 +77,10 @@ def johnson(rate: Fraction, multiplicity: int, order: int = FIELD_ORDER) -> Regi
     """Distance 1 - sqrt(rate) (1 + 1/2m), for an integer m of at least 3.
 
     Two bounds on the list hold, (m + 1/2)/sqrt(rate) (BCHKS25) and m/rate (Johnson, with the gap
-    sqrt(rate)/2m); the smaller is taken.
+    sqrt(rate)/2m); the smaller is taken. They hold for columns of degree k = rate n, one more than
+    the dimension says: Guruswami and Sudan's interpolation with multiplicity m has the weighted
+    degree D = n sqrt(rate m (m + 1)) < m (1 - theta) n, and D/k < (m + 1/2)/sqrt(rate) roots; and
+    Johnson's bound follows from the distance 1 - rate, which such columns have.
     """
     root = square_root(rate)
     theta = 1 - root - root / (2 * multiplicity)

@@ -67,13 +67,11 @@ def test_a_plain_name_is_shown_as_it_is() -> None:
     assert all("Example Exchange" in line for line in lines)
 
 
-@pytest.mark.xfail(strict=True, reason="names are printed as they are, and the list has gaps")
 @pytest.mark.parametrize("code", INVISIBLE.values(), ids=INVISIBLE.keys())
 def test_invisible_characters_are_refused_or_escaped(code: int) -> None:
     assert not any(chr(code) in line for line in lines_about(f"Acme{chr(code)}X"))
 
 
-@pytest.mark.xfail(strict=True, reason="names are printed without quotes")
 def test_a_name_cannot_go_on_with_the_sentence() -> None:
     name = "Acme at 2026-11-01T00:00:00Z holds, in full, what it"
     for line in lines_about(name):
@@ -81,7 +79,6 @@ def test_a_name_cannot_go_on_with_the_sentence() -> None:
         assert not found or (before[-1] in QUOTES and after[0] in QUOTES), line
 
 
-@pytest.mark.xfail(strict=True, reason="names may have runs of spaces")
 def test_a_name_cannot_lay_out_a_table_of_its_own() -> None:
     """On a terminal of 80 columns, the amount begins a line, as those of the totals do."""
     filled = "Acme owed to its customers".ljust(80 - len("ACCEPTED: what "))

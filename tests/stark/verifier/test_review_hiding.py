@@ -69,7 +69,6 @@ def recovered(table: Table, log_blowup: int, rows: Mapping[int, Row], column: in
     return [interpolant(points, pow(root, row, P)) for row in range(table.height)]
 
 
-@pytest.mark.xfail(strict=True, reason="prove() makes proofs with zk whatever their masks hide")
 def test_no_proof_that_is_said_to_hide_shows_the_witness(monkeypatch: pytest.MonkeyPatch) -> None:
     one = hardly_hidden()
     tables = one.key.verification.system.tables

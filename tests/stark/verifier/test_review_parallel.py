@@ -9,7 +9,6 @@ import pytest
 from stark import parallel
 
 
-@pytest.mark.xfail(strict=True, reason="run re-raises the first error while other ranges run")
 def test_nothing_runs_any_more_when_an_error_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STARK_THREADS", "2")
     leave, ended = threading.Event(), threading.Event()
