@@ -66,7 +66,7 @@ class Core(Protocol):
     def integers(self, count: int, bits: int) -> tuple[list[int], Core]:
         """Integers below 2^bits, the same way.
 
-        Uniform over SHA-256; over a permutation 0 is likelier than the others by 2^-31.
+        Uniform over SHA-256; over a permutation 0 is likelier than the others by 1/p.
         """
 
 
@@ -74,7 +74,7 @@ def start_core(suite: Suite, schema: Sequence[Item]) -> Core:
     """The core of a transcript that has not said anything."""
     if suite.permutation is None:
         return Sha256Core()
-    return DuplexCore(suite.permutation, (0,) * RATE + schema_elements(schema))
+    return DuplexCore(suite.permutation, (0,) * RATE + schema_elements(suite.name, schema))
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,8 @@ class Sha256Core:
         return self.state
 
     def absorb(self, item: Item, data: bytes) -> Sha256Core:
-        name = item.label.encode()
-        parts = (
-            _ABSORB,
-            self.state,
-            len(name).to_bytes(8, "little"),
-            name,
-            len(data).to_bytes(8, "little"),
-            data,
-        )
+        size = len(data).to_bytes(8, "little")
+        parts = (_ABSORB, self.state, _text(item.label), size, data)
         return Sha256Core(hashlib.sha256(b"".join(parts)).digest())
 
     def works(self, nonce: bytes, bits: int) -> bool:
@@ -121,13 +114,17 @@ def _elements(state: bytes) -> Iterator[int]:
     return (word & _MASK31 for word in _words(state) if word & _MASK31 < P)
 
 
-def schema_elements(schema: Sequence[Item]) -> tuple[int, ...]:
+def schema_elements(suite_name: str, schema: Sequence[Item]) -> tuple[int, ...]:
     """Eight elements that stand for a schema: the initial capacity of a duplex sponge."""
-    state = hashlib.sha256(_SCHEMA + len(schema).to_bytes(8, "little"))
+    state = hashlib.sha256(_SCHEMA + _text(suite_name) + len(schema).to_bytes(8, "little"))
     for item in schema:
-        name = item.label.encode()
-        state.update(len(name).to_bytes(8, "little") + name + struct.pack("<3Q", *_form(item)))
+        state.update(_text(item.label) + struct.pack("<3Q", *_form(item)))
     return tuple(islice(_elements(state.digest()), RATE))
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(8, "little") + data
 
 
 def _form(item: Item) -> tuple[int, int, int]:

@@ -126,9 +126,10 @@ def listen(suite: PoseidonSuite, proof: bytes, schema: Sequence[Item] = SCHEMA) 
 # ---- the documented construction
 
 
-def seed(schema: Sequence[Item]) -> list[int]:
-    """Capacity at the start: docs/suites.md, section 3."""
-    encoded = b"SLd1" + len(schema).to_bytes(8, "little")
+def seed(suite: PoseidonSuite, schema: Sequence[Item]) -> list[int]:
+    """Capacity at the start: docs/suites.md, section 4."""
+    name = suite.name.encode()
+    encoded = b"SLd1" + len(name).to_bytes(8, "little") + name + len(schema).to_bytes(8, "little")
     for item in schema:
         form = {
             Known: lambda i: (0, i.kind.value, i.count),
@@ -183,7 +184,7 @@ def message_elements(item: Known | Sent, data: bytes) -> list[int]:
 
 
 def by_the_book(suite: PoseidonSuite, proof: bytes) -> dict[str, Any]:
-    duplex = Duplex(suite.permutation, seed(SCHEMA))
+    duplex = Duplex(suite.permutation, seed(suite, SCHEMA))
     reader = Reader(proof)
     drawn: dict[str, Any] = {}
     for item in SCHEMA:
@@ -229,7 +230,7 @@ def test_absorbing_in_any_portions(suite: PoseidonSuite, counts: list[int]) -> N
     items: list[Item] = [Known(f"m{k}", Kind.FIELD, count) for k, count in enumerate(counts)]
     items.append(Drawn("a", 1))
     transcript = Transcript(items, suite)
-    duplex = Duplex(suite.permutation, seed(items))
+    duplex = Duplex(suite.permutation, seed(suite, items))
     for k, count in enumerate(counts):
         transcript.known(f"m{k}", encode_field(range(k, k + count)))
         duplex.absorb(range(k, k + count))
@@ -248,7 +249,7 @@ def test_puzzles_of_any_number_of_waiting_elements(suite: PoseidonSuite, count: 
     nonce = hashing(suite).grind(transcript.puzzle, 4)
     assert [transcript.works(n, 4) for n in range(nonce + 1)] == [False] * nonce + [True]
     transcript.send_nonce("work", nonce)
-    duplex = Duplex(suite.permutation, seed(items))
+    duplex = Duplex(suite.permutation, seed(suite, items))
     duplex.absorb([*range(count), nonce])
     assert duplex.squeeze(1)[0] % 16 == 0
     assert transcript.draw("a") == (tuple(duplex.squeeze(5)),)
