@@ -36,11 +36,8 @@ class Hashing(Protocol):
     def node_digests(self, children: Words, half: int, injected: Words | None = None) -> Words:
         """The level above."""
 
-    def digest_bytes(self, digests: Words, index: int) -> bytes:
-        """One digest as 32 bytes."""
-
-    def digest_words(self, digest: bytes) -> Words:
-        """The inverse: words (8,)."""
+    def encoded_digests(self, digests: Words, indices: Sequence[int]) -> list[bytes]:
+        """The digests at some indices, 32 bytes each."""
 
     def grind(self, puzzle: bytes, bits: int) -> int:
         """The smallest nonce for a transcript's ``puzzle``."""

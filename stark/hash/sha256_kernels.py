@@ -312,9 +312,9 @@ def digest_bytes(digests: Words, index: int) -> bytes:
     return digests[:, index].astype(">u4").tobytes()
 
 
-def digest_words(digest: bytes) -> Words:
-    """The inverse of :func:`digest_bytes`: words (8,)."""
-    return np.frombuffer(digest, ">u4").astype(np.uint32)
+def encoded_digests(digests: Words, indices: Sequence[int]) -> list[bytes]:
+    """The digests at some indices of an array (8, n), 32 bytes each."""
+    return [digest_bytes(digests, index) for index in indices]
 
 
 def grind(state: bytes, bits: int) -> int:

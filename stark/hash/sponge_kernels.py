@@ -36,7 +36,7 @@ from stark.hash.digest_arrays import (
 from stark.hash.poseidon import POSEIDON1, POSEIDON2, RATE, PoseidonParameters
 from stark.hash.poseidon_kernels import add_tiles
 from stark.hash.poseidon_tables import round_table
-from stark.hash.sha256 import ELEMENT_BYTES, decode_elements
+from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, decode_elements
 from stark.hash.suite import (
     LEAF_TAG,
     SALT_KEY_ELEMENTS,
@@ -297,13 +297,11 @@ class PoseidonHashing:
         parallel.run(call, parents)
         return out
 
-    def digest_bytes(self, digests: Words, index: int) -> bytes:
-        """Digest ``index`` of an array (8, n) as 32 bytes."""
-        return from_montgomery(np.ascontiguousarray(digests[:, index])).astype("<u4").tobytes()
-
-    def digest_words(self, digest: bytes) -> Words:
-        """The inverse of :meth:`digest_bytes`: words (8,)."""
-        return to_montgomery(np.array(decode_elements(digest), np.uint32))
+    def encoded_digests(self, digests: Words, indices: Sequence[int]) -> list[bytes]:
+        """The digests at some indices of an array (8, n), 32 bytes each."""
+        chosen = np.ascontiguousarray(digests[:, list(indices)].T)
+        data = from_montgomery(chosen).astype("<u4").tobytes()
+        return [data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES)]
 
     def grind(self, puzzle: bytes, bits: int) -> int:
         """The smallest nonce for a proof of work on a transcript's ``puzzle``.

@@ -20,7 +20,7 @@ from stark.field.extension import DEGREE
 from stark.field.memory import LANES
 from stark.field.montgomery import from_montgomery
 from stark.hash import sha256_kernels
-from stark.hash.digest_arrays import Words, codeword_rows
+from stark.hash.digest_arrays import DIGEST_WORDS, Words, codeword_rows
 from stark.hash.hashing import Hashing, hashing
 from stark.hash.suite import SHA256, Suite
 from stark.merkle.multiproof import MultiOpening, TreeShape, group_indices, missing_siblings
@@ -181,9 +181,7 @@ class RowsTree:
             self._levels.append(self._parents(self._levels[-1], injected))
         top = self._levels[-1]
         positions = self._positions(range(1 << cap_height), 1 << cap_height)
-        self.cap: list[bytes] = [
-            self._kernels.digest_bytes(top, position) for position in positions
-        ]
+        self.cap = self._kernels.encoded_digests(top, positions)
 
     def open(self, indices: Sequence[int]) -> MultiOpening:
         """The rows at the indices (of the largest size; in any order) and what proves them.
@@ -204,13 +202,11 @@ class RowsTree:
                 picked = (cosets * group.height + places).tolist()
                 key = self._keys[number]
                 salts.append(tuple(self._suite.leaf_salt(key, place) for place in picked))
-        siblings = [
-            self._kernels.digest_bytes(level, position)
-            for level, missing in zip(
-                self._levels, missing_siblings(self.shape, indices), strict=False
-            )
-            for position in self._positions(missing, level.shape[1])
-        ]
+        siblings: list[bytes] = []
+        levels_and_missing = zip(self._levels, missing_siblings(self.shape, indices), strict=False)
+        for level, missing in levels_and_missing:
+            positions = self._positions(missing, level.shape[1])
+            siblings += self._kernels.encoded_digests(level, positions)
         return MultiOpening(tuple(rows), tuple(salts), tuple(siblings))
 
     def _leaves(self, number: int) -> Words:
@@ -218,23 +214,23 @@ class RowsTree:
         return self._groups[number].digests(key, self._kernels)
 
     def _parents(self, level: Words, injected: Words | None) -> Words:
-        """The level above. Runs shorter than a vector are few: they are hashed one by one."""
+        """The level above. Runs shorter than a vector are gathered into one, filled with zeros."""
         size = level.shape[1]
         half = size // 2 if size <= self._cosets else size // self._cosets // 2
-        kernels, suite = self._kernels, self._suite
         if half >= LANES:
-            return kernels.node_digests(level, half, injected)
-        parents = np.empty((level.shape[0], level.shape[1] // 2), np.uint32)
-        for parent in range(parents.shape[1]):
-            position = parent + parent // half * half
-            left, right = (kernels.digest_bytes(level, k) for k in (position, position + half))
-            if injected is None:
-                digest = suite.node_digest(left, right)
-            else:
-                leaf = kernels.digest_bytes(injected, parent)
-                digest = suite.injected_node_digest(left, right, leaf)
-            parents[:, parent] = kernels.digest_words(digest)
-        return parents
+            return self._kernels.node_digests(level, half, injected)
+        count = size // 2
+        parents = np.arange(count)
+        left = parents + parents // half * half
+        run = -(-count // LANES) * LANES
+        children = np.zeros((DIGEST_WORDS, 2 * run), np.uint32)
+        children[:, :count] = level[:, left]
+        children[:, run : run + count] = level[:, left + half]
+        extra = None
+        if injected is not None:
+            extra = np.zeros((DIGEST_WORDS, run), np.uint32)
+            extra[:, :count] = injected
+        return self._kernels.node_digests(children, run, extra)[:, :count]
 
     def _positions(self, indices: Sequence[int] | range, size: int) -> list[int]:
         """Where the nodes j of a level of ``size`` stand in its array."""

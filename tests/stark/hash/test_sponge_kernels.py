@@ -15,7 +15,7 @@ from stark.field.koalabear import P
 from stark.field.memory import aligned_zeros, padded_width
 from stark.field.montgomery import to_montgomery
 from stark.hash import sha256_kernels, sponge_kernels
-from stark.hash.hashing import hashing
+from stark.hash.hashing import Hashing, hashing
 from stark.hash.poseidon import permute
 from stark.hash.sha256 import decode_elements, encode_elements
 from stark.hash.sponge_kernels import PoseidonHashing
@@ -42,6 +42,11 @@ def random_values(shape: tuple[int, ...], seed: int) -> NDArray[np.int64]:
     return np.where(generator.random(shape) < 1 / 3, edges, values)
 
 
+def digest_bytes(kernels: Hashing, digests: Words, index: int) -> bytes:
+    (digest,) = kernels.encoded_digests(digests, [index])
+    return digest
+
+
 def padded(values: NDArray[np.int64]) -> Words:
     """In Montgomery form, with zero columns to a multiple of 16."""
     matrix = aligned_zeros((values.shape[0], padded_width(values.shape[1])))
@@ -61,7 +66,7 @@ def check_leaves(suite: PoseidonSuite, rows: int, widths: list[int], salted: boo
     for index, row in enumerate(np.concatenate(parts, axis=1).tolist()):
         salt = suite.leaf_salt(KEY, index) if salted else b""
         expected = suite.leaf_digest(encode_elements(row), salt)
-        assert kernels.digest_bytes(digests, index) == expected
+        assert digest_bytes(kernels, digests, index) == expected
 
 
 @over_suites
@@ -105,7 +110,7 @@ def test_leaves_at_an_offset(suite: PoseidonSuite, rows: int, offset: int, total
     for index, row in enumerate(values.tolist()):
         salt = suite.leaf_salt(KEY, offset + index)
         expected = suite.leaf_digest(encode_elements(row), salt)
-        assert kernels.digest_bytes(out, offset + index) == expected
+        assert digest_bytes(kernels, out, offset + index) == expected
     assert (out[:, :offset] == 7).all()
     assert (out[:, offset + rows :] == 7).all()
 
@@ -131,7 +136,7 @@ def test_leaves_of_a_codeword(
             place = c * height + i
             salt = suite.leaf_salt(KEY, place) if salted else b""
             expected = suite.leaf_digest(encode_elements(row), salt)
-            assert kernels.digest_bytes(digests, place) == expected
+            assert digest_bytes(kernels, digests, place) == expected
 
 
 @over_suites
@@ -145,23 +150,22 @@ def test_nodes(suite: PoseidonSuite, runs: int, half: int, with_injected: bool) 
     assert parents.shape == (8, runs * half)
     for parent in range(runs * half):
         run, k = divmod(parent, half)
-        left = kernels.digest_bytes(children, 2 * run * half + k)
-        right = kernels.digest_bytes(children, (2 * run + 1) * half + k)
+        left = digest_bytes(kernels, children, 2 * run * half + k)
+        right = digest_bytes(kernels, children, (2 * run + 1) * half + k)
         if injected is None:
             expected = suite.node_digest(left, right)
         else:
-            leaf = kernels.digest_bytes(injected, parent)
+            leaf = digest_bytes(kernels, injected, parent)
             expected = suite.injected_node_digest(left, right, leaf)
-        assert kernels.digest_bytes(parents, parent) == expected
+        assert digest_bytes(kernels, parents, parent) == expected
 
 
 @over_suites
-def test_digests_as_words(suite: PoseidonSuite) -> None:
-    kernels = hashing(suite)
-    digest = encode_elements([0, 1, P - 1, P - 2, 5, 6, 7, 2**30])
-    words = kernels.digest_words(digest)
-    assert words.shape == (8,)
-    assert kernels.digest_bytes(np.stack([words, words], axis=1), 1) == digest
+def test_encoded_digests(suite: PoseidonSuite) -> None:
+    digests = [encode_elements(row) for row in random_values((5, 8), 3).tolist()]
+    words = to_montgomery(np.array([decode_elements(digest) for digest in digests]).T.copy())
+    for indices in ([], [3], [4, 0, 0, 2]):
+        assert hashing(suite).encoded_digests(words, indices) == [digests[k] for k in indices]
 
 
 def works(suite: PoseidonSuite, puzzle: bytes, nonce: int, bits: int) -> bool:
