@@ -29,5 +29,5 @@ def rebuild_table(progress: Callable[[int, int], None] | None = None) -> dict[st
 def write_table(roots: dict[str, bytes], path: Path | None = None) -> None:
     """Write the table into the package (or to ``path``)."""
     target = path or Path(__file__).with_name(KEYS_FILE)
-    table = {"format": "0", "roots": {name: root.hex() for name, root in sorted(roots.items())}}
+    table = {"format": "1", "roots": {name: root.hex() for name, root in sorted(roots.items())}}
     target.write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")

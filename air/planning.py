@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, sqrt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from air.keys import shipped_shapes
-from air.shape import LOG_RANGE, Shape
+from air.shape import LOG_RANGE, MAX_LOG_ROWS, Shape
 from stark.errors import UsageError
 from stark.gadgets.poseidon import CELLS
 
-DEFAULT_MAX_LOG_ROWS = 19
-"""Largest tables of a batch by default: 2^19 rows take about 7.5 GiB at blowup 8."""
+DEFAULT_MAX_LOG_ROWS = MAX_LOG_ROWS
+"""Largest tables of a batch by default: all that there are; memory is another limit."""
 
 DEVIATIONS = 6
 """Accounts fall into batches at random; a batch gets room for this many standard deviations more
@@ -30,10 +31,14 @@ _RANGE_CELLS = 2 + 5 + 5 + 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How a snapshot is proven: ``batches`` proofs of one shape."""
+    """How a snapshot is proven: ``batches`` proofs of one shape.
+
+    A lean plan takes less memory per batch and more time (:func:`stark.prover.prove.prove`).
+    """
 
     shape: Shape
     batches: int
+    lean: bool = False
 
     @property
     def slots(self) -> int:
@@ -51,8 +56,39 @@ class Plan:
         )
 
 
+@dataclass(frozen=True)
+class _Spread:
+    """How many rows accounts have beyond their first: what planning needs of an array of them."""
+
+    accounts: int
+    extra: int
+    squares: float
+    largest: int
+
+    @classmethod
+    def of(cls, rows_per_account: NDArray[np.int64]) -> _Spread:
+        extra = rows_per_account - 1
+        squares = float((extra.astype(np.float64) ** 2).sum())
+        return cls(len(extra), int(extra.sum()), squares, int(extra.max(initial=0)))
+
+    def margin(self, shape: Shape, batches: int) -> float:
+        """Room for the spread of a batch's rows around their mean."""
+        slots = shape.slots * batches
+        mean = self.extra / slots
+        variance = self.squares / slots - mean * mean
+        return DEVIATIONS * sqrt(variance * shape.slots) + float(self.largest)
+
+
+Fits = Callable[[Plan], bool]
+"""Whether there is memory enough for a plan."""
+
+
 def fixed_plan(
-    shape: Shape, batches: int | None, rows_per_account: NDArray[np.int64], assets: int
+    shape: Shape,
+    batches: int | None,
+    rows_per_account: NDArray[np.int64],
+    assets: int,
+    fits: Fits | None = None,
 ) -> Plan:
     """A plan that the exchange chose beforehand, so that nothing public follows the snapshot.
 
@@ -60,6 +96,8 @@ def fixed_plan(
     ----------
     batches
         ``None`` for as few as hold the snapshot.
+    fits
+        As for :func:`make_plan`.
 
     Raises
     ------
@@ -70,11 +108,15 @@ def fixed_plan(
         raise UsageError(f"{shape.name} is not one of the shipped shapes")
     if assets > shape.capacity:
         raise UsageError(f"{shape.name} has room for {shape.capacity} assets, not for {assets}")
-    needed = _batch_counts(shape, rows_per_account, 1)
+    needed = _batch_counts(shape, _Spread.of(rows_per_account), 1)
     if not needed or (batches is not None and batches < needed[0]):
         enough = f"{needed[0]} batches do" if needed else "no number of batches does"
         raise UsageError(f"the snapshot does not fit {batches or 1} of {shape.name}; {enough}")
-    return Plan(shape, needed[0] if batches is None else batches)
+    plan = Plan(shape, needed[0] if batches is None else batches)
+    chosen = _fitting(plan, fits)
+    if chosen is None:
+        raise UsageError(f"{plan.batches} of {shape.name} take more memory than is allowed")
+    return chosen
 
 
 def make_plan(
@@ -82,11 +124,12 @@ def make_plan(
     assets: int,
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     at_least: int = 1,
+    fits: Fits | None = None,
 ) -> Plan:
-    """The plan with the fewest batches (at least ``at_least``), and among those the cheapest.
+    """The cheapest plan of at least ``at_least`` batches, few batches counting as cheap.
 
-    Every batch adds a proof to the file, so that few large ones are preferred to many that fill
-    their tables better.
+    Many small batches may fill their tables better than few large ones, which saves time, but every
+    batch adds a proof to the file: twice as many have to save a quarter.
 
     Parameters
     ----------
@@ -96,49 +139,56 @@ def make_plan(
         Number of listed assets.
     max_log_rows
         No table is higher than 2^max_log_rows.
+    fits
+        Whether the memory for a plan is there; without it, there always is.
 
     Raises
     ------
     UsageError
-        If no shape within the limit fits.
+        If no shape within the limits fits.
     """
+    spread = _Spread.of(rows_per_account)
     plans = [
         Plan(shape, batches)
         for shape in shipped_shapes()
         if shape.capacity >= assets and shape.log_rows <= max_log_rows
-        for batches in _batch_counts(shape, rows_per_account, at_least)
+        for batches in _batch_counts(shape, spread, at_least)
     ]
     if not plans:
         raise UsageError(
             f"no shape of up to 2^{max_log_rows} rows fits {len(rows_per_account)} accounts "
             f"with {assets} assets"
         )
-    return min(plans, key=lambda plan: (plan.batches, plan.cells))
+    allowed = [chosen for plan in plans if (chosen := _fitting(plan, fits)) is not None]
+    if not allowed:
+        least = min(plans, key=lambda plan: plan.shape.rows)
+        raise UsageError(
+            f"not enough memory: even {least.batches} batches of {least.shape.name} do not fit"
+        )
+    return min(allowed, key=lambda plan: (plan.cells * (1 + log2(plan.batches) / 4), plan.batches))
 
 
-def _batch_counts(shape: Shape, rows_per_account: NDArray[np.int64], at_least: int) -> list[int]:
+def _fitting(plan: Plan, fits: Fits | None) -> Plan | None:
+    """The plan, lean if it does not fit otherwise."""
+    if fits is None or fits(plan):
+        return plan
+    lean = replace(plan, lean=True)
+    return lean if fits(lean) else None
+
+
+def _batch_counts(shape: Shape, spread: _Spread, at_least: int) -> list[int]:
     """The smallest number of batches of ``shape`` that hold all rows; none if none does."""
-    accounts, holdings = len(rows_per_account), int(rows_per_account.sum())
+    accounts, extra = spread.accounts, spread.extra
     # Beyond its first row, which every slot has, a slot takes this many rows:
     free = shape.holding_rows - shape.slots
-    extra = holdings - accounts
     batches = max(at_least, ceil(accounts / shape.slots))
     if free * batches < extra:
         if free == 0:
             return []
         batches = ceil(extra / free)
-    while batches > 1 and extra / batches + _margin(shape, rows_per_account, batches) > free:
+    while batches > 1 and extra / batches + spread.margin(shape, batches) > free:
         grown = batches + max(1, batches // 64)
         if grown > 64 * max(1, ceil(accounts / shape.slots)) + 64:
             return []
         batches = grown
     return [batches]
-
-
-def _margin(shape: Shape, rows_per_account: NDArray[np.int64], batches: int) -> float:
-    """Room for the spread of a batch's rows around their mean."""
-    extra = rows_per_account - 1
-    slots = shape.slots * batches
-    mean = extra.sum() / slots
-    variance = float((extra.astype(np.float64) ** 2).sum()) / slots - mean * mean
-    return DEVIATIONS * sqrt(variance * shape.slots) + float(extra.max())

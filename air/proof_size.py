@@ -22,13 +22,18 @@ def least_proof_size(key: VerificationKey) -> int:
 
     Queries may coincide and siblings may all be computable, so that neither counts more than once.
     """
+    return message_bytes(key) + sum(map(_least_opening, proof_trees(key)))
+
+
+def message_bytes(key: VerificationKey) -> int:
+    """Bytes of a proof before its openings."""
     size = len(encode_header(key))
     for item in schema(key, 0):
         if isinstance(item, Sent):
             size += item.size
         elif isinstance(item, Grinding):
             size += NONCE_SIZE
-    return size + sum(map(_least_opening, _trees(key)))
+    return size
 
 
 def check_proof_size(key: VerificationKey, proof: bytes) -> None:
@@ -38,7 +43,8 @@ def check_proof_size(key: VerificationKey, proof: bytes) -> None:
         raise Rejected(Code.FORMAT, "length of a proof", f"at least {least} bytes", len(proof))
 
 
-def _trees(key: VerificationKey) -> list[TreeShape]:
+def proof_trees(key: VerificationKey) -> list[TreeShape]:
+    """The trees of a proof, in the order of their openings."""
     parameters = key.parameters
     shapes = [
         tree_shape(

@@ -19,7 +19,7 @@ from air.encoding import DIGEST_LANES
 from air.inclusion.store import write_store
 from air.keys import DEFAULT_PROFILE, profile_parameters
 from air.placement import placement
-from air.planning import DEFAULT_MAX_LOG_ROWS, Plan, fixed_plan, make_plan
+from air.planning import DEFAULT_MAX_LOG_ROWS, Fits, Plan, fixed_plan, make_plan
 from air.publication import (
     PROOF_FILE,
     STATEMENT_FILE,
@@ -27,6 +27,7 @@ from air.publication import (
     BatchProof,
     Publication,
 )
+from air.resources import Workload, within
 from air.shape import Shape
 from air.snapshot.columns import TextColumn
 from air.snapshot.files import atomic_output
@@ -37,6 +38,7 @@ from air.verification import batch_contexts, verify_publication
 from air.witness import Batch, BatchAccounts, prepare_batch
 from stark.errors import UsageError
 from stark.field.koalabear import P
+from stark.field.memory import buffers
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
 
@@ -100,6 +102,8 @@ def prove_snapshot(
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     shape: Shape | None = None,
     batches: int | None = None,
+    memory: int | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> ProofRun:
     """Prove ``snapshot`` and write the proof file, the statement and the inclusion store.
@@ -115,11 +119,15 @@ def prove_snapshot(
     profile
         Security profile, ``proven128`` or ``proven100``.
     max_log_rows
-        Bounds memory: no table of a batch has more than 2^max_log_rows rows, but for the table of
-        2^15 integers.
+        No table of a batch has more than 2^max_log_rows rows, but for the table of 2^15 integers.
     shape, batches
         Fix what is public about the size. By default they follow the snapshot: the number of
         accounts and of their non-zero balances, rounded up.
+    memory
+        Bytes that the process may take; batches are made small enough. By default three quarters
+        of the machine's.
+    store
+        Where the inclusion store goes, which is secret; by default into the same folder.
 
     Raises
     ------
@@ -134,9 +142,12 @@ def prove_snapshot(
     clock = _Clock()
     report = progress or (lambda phase, done, total: None)
     nonce = secrets.token_bytes(32)
+    fits = within(memory, Workload.of(snapshot), profile)
     rows = np.diff(snapshot.offsets)
-    plan = None if shape is None else fixed_plan(shape, batches, rows, len(snapshot.registry))
-    placed = place(snapshot, master_key, nonce, max_log_rows, plan)
+    fixed = None
+    if shape is not None:
+        fixed = fixed_plan(shape, batches, rows, len(snapshot.registry), fits)
+    placed = place(snapshot, master_key, nonce, max_log_rows, fixed, fits)
     clock.lap("placement")
     publication, proven = prove_placed(snapshot, placed, nonce, profile, report, clock)
     report("checking the proof", 0, 1)
@@ -149,7 +160,7 @@ def prove_snapshot(
         folder,
         folder / PROOF_FILE,
         folder / STATEMENT_FILE,
-        folder / STORE_FILE,
+        Path(store) if store is not None else folder / STORE_FILE,
         publication.statement,
         clock.seconds,
     )
@@ -172,6 +183,7 @@ def prove_snapshot(
         with atomic_output(path) as file:
             file.write(data)
     clock.lap("files")
+    buffers.release()
     return run
 
 
@@ -181,6 +193,7 @@ def place(
     nonce: bytes,
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     fixed: Plan | None = None,
+    fits: Fits | None = None,
 ) -> PlacedAccounts:
     """Put every account into its slot; salts and commitments included.
 
@@ -188,7 +201,7 @@ def place(
     one more batch; with one, that is a ``UsageError``.
     """
     rows = np.diff(snapshot.offsets)
-    plan = fixed or make_plan(rows, len(snapshot.registry), max_log_rows)
+    plan = fixed or make_plan(rows, len(snapshot.registry), max_log_rows, fits=fits)
     epoch = snapshot.manifest.epoch
     while True:
         order = placement(master_key, epoch, nonce, plan.slots)
@@ -201,13 +214,13 @@ def place(
             break
         if fixed is not None:
             raise UsageError("by chance the placement overfills a batch; prove again")
-        plan = make_plan(rows, len(snapshot.registry), max_log_rows, at_least=plan.batches + 1)
+        plan = make_plan(rows, len(snapshot.registry), max_log_rows, plan.batches + 1, fits)
     salts, commitments = _commitments(snapshot, master_key, nonce)
     batches = []
     for number in range(plan.batches):
         first = number * plan.shape.slots
         inside = account_of[first : first + plan.shape.slots]
-        batches.append(_batch_accounts(snapshot, inside, commitments))
+        batches.append(_batch_accounts(snapshot, inside, rows, commitments))
     return PlacedAccounts(plan, slots, salts, batches)
 
 
@@ -244,20 +257,20 @@ def prove_placed(
     proofs = []
     contexts = batch_contexts(statement)
     for number, batch in enumerate(batches):
-        proofs.append(_prove_batch(key, contexts[number], number, batch, len(batches), report))
+        proofs.append(_prove_batch(key, contexts[number], number, batch, plan, report))
     clock.lap("proving")
     publication = Publication(statement, blinds[-1], batches[0].digest_in, tuple(proofs))
     return publication, batches
 
 
 def _prove_batch(
-    key: ProvingKey, context: bytes, number: int, batch: Batch, count: int, report: Progress
+    key: ProvingKey, context: bytes, number: int, batch: Batch, plan: Plan, report: Progress
 ) -> BatchProof:
     def step(phase: str) -> None:
-        report(f"batch {number}: {phase}", number, count)
+        report(f"batch {number}: {phase}", number, plan.batches)
 
     step("trace")
-    proof = prove(key, batch.traces(), batch.publics, context, step)
+    proof = prove(key, batch.traces(), batch.publics, context, step, lean=plan.lean)
     return BatchProof(batch.digest_out, batch.root, proof)
 
 
@@ -297,12 +310,15 @@ def _commitments(
 
 
 def _batch_accounts(
-    snapshot: Snapshot, account_of: NDArray[np.int64], commitments: NDArray[np.uint32]
+    snapshot: Snapshot,
+    account_of: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    commitments: NDArray[np.uint32],
 ) -> BatchAccounts:
     """The rows of one batch's slots; empty slots get a random commitment and one zero row."""
     empty = account_of == _EMPTY
     account = np.where(empty, 0, account_of)
-    counts = np.where(empty, 1, np.diff(snapshot.offsets)[account])
+    counts = np.where(empty, 1, rows[account])
     offsets = np.concatenate([[0], np.cumsum(counts)])
     # Row r of slot s is row r - offsets[s] of its account.
     slot_of_row = np.repeat(np.arange(len(account_of)), counts)
@@ -311,12 +327,9 @@ def _batch_accounts(
     source[blank] = 0
     values = commitments[account]
     values[empty] = _random_digests(int(empty.sum()))
-    return BatchAccounts(
-        commitments=values,
-        offsets=offsets,
-        assets=np.where(blank, 0, snapshot.assets[source]).astype(np.int64),
-        limbs=np.where(blank[:, None], 0, snapshot.amount_limbs[source]).astype(np.int64),
-    )
+    assets, limbs = snapshot.assets[source], snapshot.amount_limbs[source]
+    assets[blank], limbs[blank] = 0, 0
+    return BatchAccounts(commitments=values, offsets=offsets, assets=assets, limbs=limbs)
 
 
 def _random_digests(count: int) -> NDArray[np.uint32]:

@@ -25,7 +25,8 @@ NOT_ZERO_KNOWLEDGE = (
 
 POSEIDON_COLLISION_BITS = 124
 """Half of the 8 * log2(p) = 247.9 bits of a digest of eight field elements, to the nearest bit:
-the birthday bound. No better attack on the permutation is known."""
+the birthday bound. No better attack on all rounds of the permutation, with a fixed matrix, is known
+(docs/soundness.md, section 4)."""
 
 ASSUMPTIONS = (
     "soundness is proven below the Johnson bound, in the random-oracle model with SHA-256",

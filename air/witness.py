@@ -2,10 +2,14 @@
 
 Everything here is the honest prover's: nothing is checked, because every rule that matters is a
 constraint. Arrays are vectorised over rows; there is no loop over accounts or holdings.
+
+Between a batch's hashes and its proof only the tree is kept, not the rows: hashing them again takes
+little time beside a proof, and a large snapshot has many batches in memory at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +28,7 @@ from air.encoding import (
 from air.registry import AMOUNT_LIMBS, LIMB_BITS, TOTAL_LIMBS
 from air.shape import LOG_RANGE, Shape
 from stark.field.koalabear import P
-from stark.field.memory import aligned_zeros, padded_width
+from stark.field.memory import aligned_empty, aligned_zeros, padded_width
 from stark.field.montgomery import from_montgomery, to_montgomery
 from stark.gadgets.poseidon import CELLS
 from stark.hash.poseidon_kernels import chain, compress_many, trace_cells
@@ -34,6 +38,8 @@ Words = NDArray[np.uint32]
 
 _TOTALS_WIDTH = TOTAL_LIMBS + AMOUNT_LIMBS + TOTAL_LIMBS + (TOTAL_LIMBS - 1)
 """Columns T, S, U, c of the totals table."""
+
+_SLICE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,16 @@ class BatchAccounts:
     offsets
         (slots + 1,) int64: the rows of slot s are offsets[s] ... offsets[s + 1] - 1.
     assets
-        (rows,) asset numbers, strictly increasing within a slot.
+        (rows,) asset numbers, strictly increasing within a slot; any integers.
     limbs
-        (rows, 5) 15-bit limbs of the amounts; int64, so that a test can write what is none.
+        (rows, 5) 15-bit limbs of the amounts; any integers, signed ones so that a test can write
+        what is no limb.
     """
 
     commitments: Words
     offsets: NDArray[np.int64]
-    assets: NDArray[np.int64]
-    limbs: NDArray[np.int64]
+    assets: NDArray[np.integer]
+    limbs: NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,9 @@ class Batch:
     digest_in: tuple[int, ...]
     digest_out: tuple[int, ...]
     root: tuple[int, ...]
-    _rows: _ChainRows
-    _inputs: Words
-    _totals: NDArray[np.int64]
+    _accounts: BatchAccounts
+    _totals_in: list[int]
+    _blinds: tuple[tuple[int, ...], tuple[int, ...]]
 
     @property
     def publics(self) -> dict[str, list[int]]:
@@ -92,12 +99,19 @@ class Batch:
         }
 
     def traces(self) -> dict[str, MontgomeryTrace]:
-        """The main columns of all tables; large."""
+        """The main columns of all tables; large.
+
+        They are those of the accounts as they are now: who changes them prepares the batch again.
+        """
+        totals, _ = _totals_rows(self.shape, self._accounts, self._totals_in)
+        rows = _chain_rows(self.shape, self._accounts, self._totals_in, self.totals_out)
+        ranges = _range_matrix(rows, totals)
+        inputs = _chain_inputs(self.shape, self._accounts, rows, self._blinds)
         return {
-            "chain": MontgomeryTrace(_chain_matrix(self._rows, self._inputs)),
+            "chain": MontgomeryTrace(_chain_matrix(rows, inputs)),
             "tree": MontgomeryTrace(_tree_matrix(self.shape, self.nodes)),
-            "totals": MontgomeryTrace(_kernel_matrix(self._totals)),
-            "range": MontgomeryTrace(_range_matrix(self._rows, self._totals)),
+            "totals": MontgomeryTrace(_kernel_matrix(totals)),
+            "range": MontgomeryTrace(ranges),
         }
 
 
@@ -118,13 +132,9 @@ def prepare_batch(
     blind_in, blind_out
         Secret first chaining values of the two digests.
     """
-    totals, totals_out = _totals_rows(shape, accounts, totals_in)
+    _, totals_out = _totals_rows(shape, accounts, totals_in)
     rows = _chain_rows(shape, accounts, totals_in, totals_out)
-    starts = np.zeros(shape.rows, np.bool_)
-    starts[accounts.offsets[:-1]] = True
-    starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = True
-    values = np.concatenate([accounts.commitments, np.array([blind_in, blind_out], np.uint32)])
-    inputs = chain(to_montgomery(rows.blocks), starts, to_montgomery(values))
+    inputs = _chain_inputs(shape, accounts, rows, (blind_in, blind_out))
     ends = accounts.offsets[1:] - 1
     boundary = np.array([shape.rows - shape.capacity - 1, shape.rows - 1])
     digests = compress_many(np.ascontiguousarray(inputs[np.concatenate([ends, boundary])]))
@@ -140,9 +150,9 @@ def prepare_batch(
         digest_in=digest_in,
         digest_out=digest_out,
         root=tuple(int(v) for v in nodes[1]),
-        _rows=rows,
-        _inputs=inputs,
-        _totals=totals,
+        _accounts=accounts,
+        _totals_in=totals_in,
+        _blinds=(blind_in, blind_out),
     )
 
 
@@ -151,51 +161,80 @@ class _ChainRows:
     """Columns of the chain table beside the permutation's cells, canonical."""
 
     blocks: Words
-    real: NDArray[np.int64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
+    real: NDArray[np.uint8]
+    first: NDArray[np.uint8]
+    last: NDArray[np.uint8]
     asset: NDArray[np.int64]
-    slot: NDArray[np.int64]
+    slot: NDArray[np.int32]
 
 
 def _chain_rows(
     shape: Shape, accounts: BatchAccounts, totals_in: list[int], totals_out: list[int]
 ) -> _ChainRows:
     size, used = shape.rows, len(accounts.assets)
-    real, first, last, asset, slot = np.zeros((5, size), np.int64)
+    real, first, last = np.zeros((3, size), np.uint8)
+    asset, slot = np.zeros(size, np.int64), np.zeros(size, np.int32)
     real[:used] = 1
     first[accounts.offsets[:-1]] = 1
     last[accounts.offsets[1:] - 1] = 1
     asset[:used] = accounts.assets
     slot[accounts.offsets[1:] - 1] = np.arange(shape.slots)
-    lanes = np.zeros((size, TOTAL_LIMBS), np.int64)
-    lanes[:used, :AMOUNT_LIMBS] = accounts.limbs
-    tag = np.full(size, HOLDING_TAG)
+    blocks = np.zeros((size, DIGEST_LANES), np.uint32)
+    for rows in _slices(used):
+        # In int64 negative values, too, have their residues.
+        blocks[rows, 1 : 1 + AMOUNT_LIMBS] = accounts.limbs[rows].astype(np.int64) % P
     for side, totals in enumerate((totals_in, totals_out)):
         start = shape.holding_rows + side * shape.capacity
         end = start + shape.capacity
-        tag[start:] = TOTALS_TAG
         first[start], last[end - 1] = 1, 1
         asset[start:end] = np.arange(shape.capacity)
-        lanes[start:end] = [limbs(total, TOTAL_LIMBS) for total in totals]
-    header = tag + FIRST_WEIGHT * first + LAST_WEIGHT * last + ASSET_WEIGHT * asset
-    blocks = np.concatenate([header[:, None], lanes], axis=1) % P
-    return _ChainRows(blocks.astype(np.uint32), real, first, last, asset, slot)
+        blocks[start:end, 1:] = [limbs(total, TOTAL_LIMBS) for total in totals]
+    header = ASSET_WEIGHT * asset
+    header += HOLDING_TAG
+    header[shape.holding_rows :] += TOTALS_TAG - HOLDING_TAG
+    header += FIRST_WEIGHT * first
+    header += LAST_WEIGHT * last
+    header %= P
+    blocks[:, 0] = header
+    return _ChainRows(blocks, real, first, last, asset, slot)
+
+
+def _slices(rows: int) -> Iterator[slice]:
+    """All rows, some at a time: for temporaries to stay in the cache."""
+    return (slice(start, min(start + _SLICE, rows)) for start in range(0, rows, _SLICE))
+
+
+def _chain_inputs(
+    shape: Shape,
+    accounts: BatchAccounts,
+    rows: _ChainRows,
+    blinds: tuple[tuple[int, ...], tuple[int, ...]],
+) -> Words:
+    """Inputs of all compressions of the chain table, in Montgomery form."""
+    starts = np.zeros(shape.rows, np.bool_)
+    starts[accounts.offsets[:-1]] = True
+    starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = True
+    values = np.concatenate([accounts.commitments, np.array(blinds, np.uint32)])
+    return chain(to_montgomery(rows.blocks), starts, to_montgomery(values))
 
 
 def _chain_matrix(rows: _ChainRows, inputs: Words) -> Words:
-    width = CELLS + 5
-    matrix = aligned_zeros((len(inputs), padded_width(width)))
+    extra: list[NDArray[np.integer]] = [rows.real, rows.first, rows.last, rows.asset, rows.slot]
+    width = CELLS + len(extra)
+    # Pages of the matrix are first touched by the kernel, on all cores.
+    matrix = aligned_empty((len(inputs), padded_width(width)))
     trace_cells(inputs, matrix)
-    extra = np.stack([rows.real, rows.first, rows.last, rows.asset, rows.slot], axis=1)
-    matrix[:, CELLS:width] = to_montgomery(extra.astype(np.uint32))
+    for column, values in enumerate(extra, CELLS):
+        matrix[:, column] = to_montgomery(values)
+    matrix[:, width:] = 0
     return matrix
 
 
 def _segment_sums(shape: Shape, accounts: BatchAccounts) -> NDArray[np.int64]:
     """Sums of limbs, (capacity, segments, 5). Doubles hold them exactly: they are below 2^29."""
     segments = 1 << shape.log_segments
-    key = accounts.assets * segments + (np.arange(len(accounts.assets)) >> shape.log_segment)
+    key = accounts.assets.astype(np.int64) * segments
+    key += np.arange(len(accounts.assets)) >> shape.log_segment
     columns = [
         np.bincount(key, weights=accounts.limbs[:, j], minlength=shape.capacity * segments)
         for j in range(AMOUNT_LIMBS)
@@ -253,8 +292,9 @@ def _tree_matrix(shape: Shape, nodes: Words) -> Words:
     rows = 1 << shape.log_tree_rows
     inputs = np.zeros((rows, 2 * DIGEST_LANES), np.uint32)
     inputs[: shape.slots - 1] = to_montgomery(nodes[2:]).reshape(-1, 2 * DIGEST_LANES)
-    matrix = aligned_zeros((rows, padded_width(CELLS)))
+    matrix = aligned_empty((rows, padded_width(CELLS)))
     trace_cells(inputs, matrix)
+    matrix[:, CELLS:] = 0
     return matrix
 
 
@@ -263,17 +303,19 @@ def _range_matrix(rows: _ChainRows, totals: NDArray[np.int64]) -> Words:
 
     A value outside the range, which only a dishonest prover looks up, has no row to count it.
     """
-    differences = np.roll(rows.asset, -1) - rows.asset - 1
+    counts = np.zeros(1 << LOG_RANGE, np.int64)
+    for part in _slices(len(rows.asset)):
+        _count(counts, rows.blocks[part, 1 : 1 + AMOUNT_LIMBS])
+    _count(counts, rows.asset)
     inside = (rows.real == 1) & (rows.last == 0)
-    looked_up = np.concatenate(
-        [
-            rows.blocks[:, 1 : 1 + AMOUNT_LIMBS].astype(np.int64).ravel(),
-            rows.asset,
-            differences[inside],
-            totals[:, :TOTAL_LIMBS].ravel(),
-            totals[:, TOTAL_LIMBS + AMOUNT_LIMBS :].ravel(),
-        ]
-    )
-    present = looked_up[(looked_up >= 0) & (looked_up < 1 << LOG_RANGE)]
-    counts = np.bincount(present, minlength=1 << LOG_RANGE)
+    _count(counts, (np.roll(rows.asset, -1) - rows.asset - 1)[inside])
+    _count(counts, totals[:, :TOTAL_LIMBS])
+    _count(counts, totals[:, TOTAL_LIMBS + AMOUNT_LIMBS :])
     return _kernel_matrix(np.stack([np.arange(1 << LOG_RANGE), counts], axis=1))
+
+
+def _count(counts: NDArray[np.int64], values: NDArray[np.integer]) -> None:
+    """Add how often each value of the range table occurs."""
+    flat = values.ravel()
+    present = flat[(flat >= 0) & (flat < len(counts))]
+    counts += np.bincount(present, minlength=len(counts))

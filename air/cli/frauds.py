@@ -74,6 +74,9 @@ def prove_negative_balance(
     nonce = secrets.token_bytes(32)
     placed = place(snapshot, master_key, nonce)
     segment_rows = 1 << placed.plan.shape.log_segment
+    # Limbs of a snapshot are unsigned.
+    signed = placed.batches[0].limbs.astype("int64")
+    placed.batches[0] = replace(placed.batches[0], limbs=signed)
     asset = give_negative_balance(placed.batches[0], segment_rows)
     publication, _ = prove_placed(
         snapshot, placed, nonce, profile, report or (lambda phase, done, total: None)

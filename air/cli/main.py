@@ -9,6 +9,7 @@ import click
 from air.cli.demo import demo
 from air.cli.inclusion import inclusion
 from air.cli.keys import keys
+from air.cli.plan import plan
 from air.cli.prove import keygen, prove
 from air.cli.security import security
 from air.cli.snapshots import check, generate
@@ -53,7 +54,19 @@ def main() -> None:
     tolerate_terminal()
 
 
-for _command in (demo, generate, check, keygen, prove, verify, inclusion, security, keys, warmup):
+for _command in (
+    demo,
+    generate,
+    check,
+    plan,
+    keygen,
+    prove,
+    verify,
+    inclusion,
+    security,
+    keys,
+    warmup,
+):
     main.add_command(_command)
 
 

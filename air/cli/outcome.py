@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ClassVar, ParamSpec
 
 import click
 
@@ -77,6 +79,37 @@ def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
+class _Memory(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, like 4GiB, 500MB, or 4294967296."""
+
+    name = "size"
+    _UNITS: ClassVar[dict[str, int]] = {
+        "": 1,
+        "B": 1,
+        **{f"{letter}B": 1000 ** (k + 1) for k, letter in enumerate("kMGT")},
+        **{f"{letter}iB": 1024 ** (k + 1) for k, letter in enumerate("KMGT")},
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([kKMGT]?i?B?)", value)
+        if found is None or found[2] not in self._UNITS:
+            self.fail(f"{value!r} is no size; a size is like 4GiB or 500MB", param, ctx)
+        return int(Fraction(found[1]) * self._UNITS[found[2]])
+
+
+def memory_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--memory``, bytes."""
+    option = click.option(
+        "--memory",
+        type=_Memory(),
+        metavar="SIZE",
+        help="What the process may take, like 4GiB. Default: 3/4 of the machine's memory.",
+    )
+    return option(function)
+
+
 def policy_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--profile``, any number, as ``profiles``: what a verifier accepts."""
     option = click.option(
@@ -122,10 +155,12 @@ def require_readable(path: Path) -> None:
 
 
 def size_text(size: int) -> str:
-    """Bytes as people read them: 1,234 bytes, 56.7 kB, 8.90 MB."""
+    """Bytes as people read them: 1,234 bytes, 56.7 kB, 8.90 MB, 1.23 GB."""
     if size < 10_000:
         return f"{size:,} bytes"
-    return f"{size / 1e3:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.2f} MB"
+    if size < 1_000_000:
+        return f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.2f} MB" if size < 1_000_000_000 else f"{size / 1e9:.2f} GB"
 
 
 def _name(context: click.Context) -> str:

@@ -12,6 +12,7 @@ from air.cli.outcome import (
     command_errors,
     finish,
     json_option,
+    memory_option,
     profile_option,
     require_readable,
     size_text,
@@ -48,10 +49,11 @@ def keygen(keyfile: Path, as_json: bool) -> int:
 @click.option("--key", "keyfile", type=PATH, required=True, help="Master key, see keygen.")
 @click.option("--out", type=PATH, required=True, help="Folder for the proof and the store.")
 @profile_option
+@memory_option
 @click.option(
     "--max-log-rows",
     type=click.IntRange(12, 20),
-    help="Bounds memory: no table of a batch has more than 2^N rows.",
+    help="No table of a batch has more than 2^N rows.",
 )
 @click.option(
     "--shape",
@@ -59,6 +61,7 @@ def keygen(keyfile: Path, as_json: bool) -> int:
     help="Fix the public size of a batch, like rows15-slots12-assets9, whatever the snapshot.",
 )
 @click.option("--batches", type=click.IntRange(min=1), help="With --shape: fix their number too.")
+@click.option("--store", type=PATH, help="Where the secret inclusion store goes. Default: in OUT.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @json_option
 @command_errors
@@ -68,9 +71,11 @@ def prove(
     keyfile: Path,
     out: Path,
     profile: str,
+    memory: int | None,
     max_log_rows: int | None,
     shape: str | None,
     batches: int | None,
+    store: Path | None,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -101,6 +106,8 @@ def prove(
             max_log_rows=max_log_rows or DEFAULT_MAX_LOG_ROWS,
             shape=chosen,
             batches=batches,
+            memory=memory,
+            store=store,
             progress=report,
         )
     fields = {

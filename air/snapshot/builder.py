@@ -17,6 +17,7 @@ from air.snapshot.table import Snapshot
 from air.snapshot.texts import (
     UNKNOWN_ASSET,
     SymbolTable,
+    are_ids,
     hash_texts,
     id_fault,
     random_basis,
@@ -112,8 +113,10 @@ class SnapshotBuilder:
         ids = chunk.account_ids.take(runs)
         hashes, unusual = hash_texts(ids, self._basis)
         bad = np.zeros(len(ids), np.bool_)
-        for run in np.flatnonzero(unusual).tolist():
-            bad[run] = id_fault(ids.value(run)) is not None
+        odd = np.flatnonzero(unusual)
+        if not are_ids(ids.take(odd)):
+            for run in odd.tolist():
+                bad[run] = id_fault(ids.value(run)) is not None
         bad_rows = np.repeat(bad, np.diff(runs, append=len(chunk.rows)))
         first = int(ids.value(0) == self._last_id)
         self._last_id = ids.value(len(ids) - 1)

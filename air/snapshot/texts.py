@@ -48,6 +48,24 @@ def id_fault(value: bytes) -> str | None:
     return None
 
 
+def are_ids(column: TextColumn) -> bool:
+    """Whether no value has an :func:`id_fault`."""
+    lengths = column.ends - column.starts
+    if len(column) == 0:
+        return True
+    if lengths.min() == 0 or lengths.max() > MAX_ID_BYTES:
+        return False
+    data = column.packed()
+    try:
+        data.tobytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    # All of it is UTF-8: so is each value, unless one begins with a byte 10xxxxxx.
+    begins_inside = data[np.cumsum(lengths) - lengths] & 0xC0 == 0x80
+    forbidden = (data == 0) | (data == 10) | (data == 13)
+    return not (begins_inside.any() or forbidden.any())
+
+
 def run_starts(column: TextColumn) -> NDArray[np.int64]:
     """Rows whose value differs from the row before; row 0 is the first of them."""
     differs = np.empty(len(column), np.uint8)

@@ -233,7 +233,7 @@ def _bind(program: Program, inputs: RowInputs) -> _Bound:
     if inputs.rows < 1 or inputs.rows & (inputs.rows - 1):
         raise ValueError(f"rows must be a power of two, got {inputs.rows}")
     used: dict[int, int] = {}
-    for source, index, _ in program.gathers.tolist():
+    for source, index in program.inputs:
         key = LANES * source + index if source == Source.SELECTOR else source
         used[key] = max(used.get(key, -1), index)
     bound = _Bound(max(inputs.rows, GROUP))

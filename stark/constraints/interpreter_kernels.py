@@ -35,6 +35,7 @@ from stark.jit import device, kernel
 # Compile-time constants of the kernel.
 _ADD, _SUBTRACT, _MULTIPLY = int(Opcode.ADD), int(Opcode.SUBTRACT), int(Opcode.MULTIPLY)
 _DOT, _COMBINE, _ACCUMULATE = int(Opcode.DOT), int(Opcode.COMBINE), int(Opcode.ACCUMULATE)
+_GATHER = int(Opcode.GATHER)
 _PREPROCESSED, _MAIN, _AUXILIARY = (int(source) for source in list(Source)[:3])
 _SELECTOR = int(Source.SELECTOR)
 _FIRST, _LAST = int(Selector.FIRST), int(Selector.LAST)
@@ -57,6 +58,20 @@ def _gather_tiles(
             if gathers[g, 0] == source:
                 tile = load_tile_transposed(matrix, line * width + 16 * gathers[g, 1], width)
                 store_tile(workspace, gathers[g, 2] * stride + k, stride, tile)
+
+
+@device
+def _gather_tile(
+    matrix: Any, width: int, tile: int, rows: int, row: int, count: int,
+    workspace: Any, address: int, stride: int,
+) -> None:  # fmt: skip
+    """One tile of a matrix, rows row ... row + count + 15, cyclically, to its slots."""
+    for k in range(0, count + 16, 16):
+        line = row + k
+        if line >= rows:
+            line -= rows
+        values = load_tile_transposed(matrix, line * width + 16 * tile, width)
+        store_tile(workspace, address + k, stride, values)
 
 
 @device
@@ -231,6 +246,20 @@ def interpret(
                 position += 2 + ACCUMULATED
                 continue
             a = code[position + 2]
+            if op == _GATHER:
+                address = code[position + 3]
+                if d == _MAIN:
+                    _gather_tile(main, widths[1], a, rows, row, count, workspace, address, stride)
+                elif d == _AUXILIARY:
+                    _gather_tile(
+                        auxiliary, widths[2], a, rows, row, count, workspace, address, stride
+                    )
+                else:
+                    _gather_tile(
+                        preprocessed, widths[0], a, rows, row, count, workspace, address, stride
+                    )
+                position += 4
+                continue
             if op > _ACCUMULATE:
                 for i in range(0, count, 16):
                     store(out, d * out_rows + row - out_start + i, load(workspace, a + i))

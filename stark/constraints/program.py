@@ -34,6 +34,11 @@ ACCUMULATED = 4
 WORKSPACE_BYTES = 1 << 19
 """Wanted size of the workspace, half of a usual second-level cache of 1 MiB."""
 
+MAX_RESIDENT_TILES = 24
+"""Up to so many tiles are gathered at the start of a block, row by row as they lie in memory. Wider
+tables would fill the cache with columns that are not used yet: theirs are gathered one by one, just
+before their first use, into slots that others have left."""
+
 
 class Mode(Enum):
     """What becomes of the roots: one random combination of all, or the values of each."""
@@ -56,6 +61,7 @@ class Opcode(IntEnum):
     COMBINE = 4  # destination, even number of products, address, constant's address, ...
     ACCUMULATE = 5  # first value, then ACCUMULATED addresses
     STORE = 6  # row of the output, address
+    GATHER = 7  # source, tile, address of its 16 slots
 
 
 LENGTHS = {
@@ -64,6 +70,7 @@ LENGTHS = {
     Opcode.MULTIPLY: 6,
     Opcode.ACCUMULATE: 2 + ACCUMULATED,
     Opcode.STORE: 3,
+    Opcode.GATHER: 4,
 }
 """Words of the operations whose length does not follow from a number of products."""
 
@@ -87,7 +94,9 @@ class Program:
     code
         int64, one dimension: see :class:`Opcode`.
     gathers
-        int64 (n, 3): :class:`Source`, tile or index, first slot.
+        int64 (n, 3): :class:`Source`, tile or index, first slot; at the start of a block.
+    inputs
+        Source and tile or index of all that is gathered, then or later.
     constants
         Entries of the constant pool, in evaluation order: ``(CONSTANT, node, coefficient)``,
         ``(ZERO,)`` or an operation on two earlier entries.
@@ -103,6 +112,7 @@ class Program:
     mode: Mode
     code: NDArray[np.int64]
     gathers: NDArray[np.int64]
+    inputs: tuple[tuple[int, int], ...]
     constants: tuple[tuple[int, ...], ...]
     components: tuple[tuple[int, int] | None, ...]
     extended: tuple[bool, ...]
@@ -141,6 +151,7 @@ def compile_store(graph: Graph, roots: Sequence[int]) -> Program:
 def _compile(graph: Graph, roots: tuple[int, ...], mode: Mode) -> Program:
     lowered, values = lower(graph, roots)
     events = _schedule(lowered, values, mode)
+    events = _with_gathers(lowered, events)
     layout = _Layout(lowered, events)
     block = _block(layout)
     components: list[tuple[int, int] | None] = []
@@ -152,6 +163,7 @@ def _compile(graph: Graph, roots: tuple[int, ...], mode: Mode) -> Program:
         mode=mode,
         code=layout.encode(events, block + LANES),
         gathers=np.array(layout.gathers, np.int64).reshape(-1, 3),
+        inputs=tuple(sorted(layout.gathered)),
         constants=tuple(layout.pool),
         components=tuple(components),
         extended=tuple(graph.extended[root] for root in roots),
@@ -174,12 +186,14 @@ def _block(layout: _Layout) -> int:
 @dataclass(frozen=True)
 class _Event:
     """One instruction before its operands have addresses. ``result`` is the value that it
-    computes, or -1; ``index`` the first folded value or the stored row of the output."""
+    computes, or -1; ``index`` the first folded value or the stored row of the output; ``tile`` the
+    source and index of what is gathered."""
 
     opcode: Opcode
     result: Value
     sources: tuple[Value, ...]
     index: int = 0
+    tile: tuple[int, int] | None = None
 
 
 _OPCODES = {
@@ -253,6 +267,29 @@ def _instruction(lowered: Lowered, value: Value) -> _Event:
     return _Event(Opcode.COMBINE, value, tuple(operand for pair in pairs for operand in pair))
 
 
+def _with_gathers(lowered: Lowered, events: Sequence[_Event]) -> list[_Event]:
+    """The events, with a gathering of each tile before its first use if there are many tiles."""
+    tiles_of = [_tiles(lowered, event) for event in events]
+    if len({tile for tiles in tiles_of for tile in tiles}) <= MAX_RESIDENT_TILES:
+        return list(events)
+    result: list[_Event] = []
+    seen: set[tuple[int, int]] = set()
+    for event, tiles in zip(events, tiles_of, strict=True):
+        for tile in tiles:
+            if tile not in seen:
+                seen.add(tile)
+                result.append(_Event(Opcode.GATHER, -1, (), tile=tile))
+        result.append(event)
+    return result
+
+
+def _tiles(lowered: Lowered, event: _Event) -> list[tuple[int, int]]:
+    """Tiles that an event reads, in order."""
+    cells = [lowered.values[source] for source in event.sources]
+    found = [_gather(kind, arguments)[:2] for kind, *arguments in cells if kind == Kind.CELL]
+    return sorted(set(found))
+
+
 # ---- addresses
 
 
@@ -264,9 +301,10 @@ class _Layout:
         self.gathers: list[tuple[int, int, int]] = []
         self.pool: list[tuple[int, ...]] = []
         self.slots = 0
-        self._gathered: dict[tuple[int, int], int] = {}
+        self.gathered: dict[tuple[int, int], int] = {}
         self._registers: dict[Value, int] = {}
         self._pooled: dict[Value, int] = {}
+        self._assign_tiles(events)
         used = sorted({source for event in events for source in event.sources})
         for value in used:
             if lowered.constant[value]:
@@ -283,6 +321,9 @@ class _Layout:
         words: list[int] = []
         for event in events:
             words.append(event.opcode)
+            if event.tile is not None:
+                words += [*event.tile, self.gathered[event.tile] * stride]
+                continue
             if event.opcode in (Opcode.ACCUMULATE, Opcode.STORE):
                 words.append(event.index)
                 words += [self._source(source, stride)[0] for source in event.sources]
@@ -317,8 +358,8 @@ class _Layout:
     def _add_input(self, value: Value) -> None:
         kind, *arguments = self.lowered.values[value]
         source, index, count = _gather(kind, arguments)
-        if (source, index) not in self._gathered:
-            self._gathered[source, index] = self.slots
+        if (source, index) not in self.gathered:
+            self.gathered[source, index] = self.slots
             self.gathers.append((source, index, self.slots))
             self.slots += count
 
@@ -326,10 +367,30 @@ class _Layout:
         """Slot of a gathered value, and its row offset."""
         kind, *arguments = self.lowered.values[value]
         source, index, _ = _gather(kind, arguments)
-        slot = self._gathered[source, index]
+        slot = self.gathered[source, index]
         if kind == Kind.CELL:
             return slot + arguments[1] % LANES, arguments[2]
         return slot, 0
+
+    def _assign_tiles(self, events: Sequence[_Event]) -> None:
+        """Slots of tiles that the code gathers; free again after the tile's last use.
+
+        Never at that use itself: the next row of a tile is read on later rows of the operation.
+        """
+        last_use = {
+            tile: k for k, event in enumerate(events) for tile in _tiles(self.lowered, event)
+        }
+        free: list[int] = []
+        ending: dict[int, list[int]] = {}
+        for position, event in enumerate(events):
+            free += ending.pop(position - 1, [])
+            if event.tile is None:
+                continue
+            if not free:
+                free.append(self.slots)
+                self.slots += LANES
+            base = self.gathered[event.tile] = free.pop()
+            ending.setdefault(last_use[event.tile], []).append(base)
 
     def _assign_registers(self, events: Sequence[_Event]) -> None:
         """A register is free again after the last use of its value.

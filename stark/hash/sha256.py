@@ -47,7 +47,7 @@ def decode_elements(row: bytes) -> tuple[int, ...]:
 
 
 def leaf_digest(row: bytes, salt: bytes = b"") -> bytes:
-    """Digest of a leaf; ``salt`` is empty or 32 bytes, the same for all leaves of a tree."""
+    """Digest of a leaf; ``salt`` has 32 bytes in a salted tree, none in another."""
     return sha256(LEAF_TAG + salt + row).digest()
 
 

@@ -12,6 +12,7 @@ again where it is needed again, and single rows are evaluated point by point.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from stark.field.evaluation import point_powers, reversed_powers
 from stark.field.extension import DEGREE, Element, add, multiply, power
 from stark.field.extension_kernels import geometric, powers
 from stark.field.koalabear import P, root_of_unity
-from stark.field.montgomery import from_montgomery, multiply_by_scalar, scalar_to_montgomery
+from stark.field.montgomery import from_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, evaluate_on_coset, interpolate
+from stark.field.rows import add_multiple
 
 Matrix = NDArray[np.uint32]
 
@@ -47,7 +49,8 @@ class Polynomials:
     coefficients
         (N, padded width) uint32, Montgomery form: a, rows in bit-reversed order.
     overflow
-        (slack, padded width): coefficients of b, natural order; ``None`` if columns are not masked.
+        (slack, padded width): coefficients of b, natural order, a power of two up to N of them;
+        ``None`` if columns are not masked.
     """
 
     def __init__(self, coefficients: Matrix, overflow: Matrix | None, log_blowup: int) -> None:
@@ -56,6 +59,7 @@ class Polynomials:
         self.log_height = len(coefficients).bit_length() - 1
         self.log_blowup = log_blowup
         self._kept: dict[int, Matrix | None] = {}
+        self._spread = None if overflow is None else _Spread.of(overflow, self.log_height)
 
     @property
     def width(self) -> int:
@@ -83,16 +87,16 @@ class Polynomials:
         return values
 
     def _evaluate(self, number: int, out: Matrix | None) -> Matrix:
-        if self.overflow is None:
-            return evaluate_on_coset(self.coefficients, self.shift(number), out)
-        rows = bit_reversal(self.log_height)[: len(self.overflow)]
-        constant = scalar_to_montgomery(pow(self.shift(number), len(self.coefficients), P))
-        original = self.coefficients[rows]
-        self.coefficients[rows] = add_mod(original, multiply_by_scalar(self.overflow, constant))
+        shift = self.shift(number)
+        if self._spread is None:
+            return evaluate_on_coset(self.coefficients, shift, out)
+        constant = pow(shift, len(self.coefficients), P)
+        self._spread.add_to(self.coefficients, constant)
         try:
-            return evaluate_on_coset(self.coefficients, self.shift(number), out)
+            return evaluate_on_coset(self.coefficients, shift, out)
         finally:
-            self.coefficients[rows] = original
+            # Sums mod p are exact: this restores what was there.
+            self._spread.add_to(self.coefficients, -constant)
 
     def at(self, point: Element, weights: Matrix | None = None) -> list[Element]:
         """All columns at a point of the extension, padding included.
@@ -164,9 +168,31 @@ def interpolated(
     """
     coefficients = interpolate(values, None if keep else values)
     if mask is not None:
-        rows = bit_reversal(len(values).bit_length() - 1)[: len(mask)]
-        coefficients[rows] = subtract_mod(coefficients[rows], mask)
+        _Spread.of(mask, len(values).bit_length() - 1).add_to(coefficients, -1)
     return Polynomials(coefficients, mask, log_blowup)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """A short polynomial as a summand of coefficients in bit-reversed order.
+
+    Place rev(j) of N holds the coefficient of X^j; for j below a power of two M those places are
+    the multiples of N / M, in the bit-reversed order of M.
+    """
+
+    rows: Matrix
+    step: int
+
+    @classmethod
+    def of(cls, polynomial: Matrix, log_height: int) -> _Spread:
+        length = len(polynomial)
+        if length.bit_count() != 1 or length > 1 << log_height:
+            raise ValueError(f"{length} coefficients are no power of two up to 2^{log_height}")
+        order = bit_reversal(length.bit_length() - 1)
+        return cls(np.ascontiguousarray(polynomial[order]), (1 << log_height) // length)
+
+    def add_to(self, coefficients: Matrix, factor: int) -> None:
+        add_multiple(coefficients, self.rows, factor, self.step)
 
 
 def _elements(values: NDArray[np.uint32]) -> list[Element]:

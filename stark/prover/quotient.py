@@ -20,8 +20,9 @@ from stark.field.koalabear import P, inverse
 from stark.field.memory import aligned_empty, aligned_zeros, padded_width
 from stark.field.montgomery import multiply_by_scalar, scalar_to_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, interpolate_from_coset
+from stark.field.rows import add_multiple
 from stark.field.transposition import columns_to_rows
-from stark.prover.polynomials import Polynomials, add_mod, subtract_mod
+from stark.prover.polynomials import Polynomials, subtract_mod
 from stark.prover.selectors import coset_periodic, coset_selectors
 from stark.system import Table
 
@@ -76,7 +77,10 @@ def quotient_columns(
         )
         values = np.ascontiguousarray(evaluate(program, inputs, constants, weights))
         share = _share(values, shift, table.height, [row[coset] for row in solution])
-        coefficients = share if coefficients is None else add_mod(coefficients, share)
+        if coefficients is None:
+            coefficients = share
+        else:
+            add_multiple(coefficients, share, 1)
     if coefficients is None:
         raise UsageError(f"{table.name}: a quotient needs at least one chunk")
     overflow = None if masks is None else _lend(coefficients, masks, table)

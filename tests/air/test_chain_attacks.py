@@ -232,7 +232,9 @@ def snapshot_run(folder: Path, cheat: str = "") -> Run:
     snapshot = load(path)
     nonce = bytes(32)
     placed = place(snapshot, bytes(range(32)), nonce, max_log_rows=12)
-    own = placed.batches[1]
+    # Limbs of a snapshot are unsigned.
+    own = replace(placed.batches[1], limbs=placed.batches[1].limbs.astype(np.int64))
+    placed.batches[1] = own
     # The second row of an account that has several, all with amounts.
     row = int(own.offsets[np.argmax(np.diff(own.offsets))]) + 1
     check(bool(own.limbs[row].any()), "a holding")

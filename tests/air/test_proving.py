@@ -66,8 +66,8 @@ def test_a_proof_that_the_verifier_refuses_is_not_written(
 ) -> None:
     honest = air.proving.prove
 
-    def broken(*arguments: object) -> bytes:
-        proof = bytearray(honest(*arguments))  # type: ignore[arg-type]
+    def broken(*arguments: object, **options: object) -> bytes:
+        proof = bytearray(honest(*arguments, **options))  # type: ignore[arg-type]
         proof[-1] ^= 1
         return bytes(proof)
 

@@ -26,7 +26,8 @@ def test_a_broken_pipe_is_no_fault_of_the_file(
 
     monkeypatch.setattr(verify, "verify_publication", accepted)
     with pytest.raises(BrokenPipeError):
-        verify.run(path, None, ["proven128"], False, refuse, refuse)
+        # Reporting it would work: standard error is another pipe.
+        verify.run(path, None, ["proven128"], False, refuse, lambda line: None)
 
 
 def test_a_broken_pipe_ends_the_program_quietly(
@@ -62,3 +63,43 @@ def test_an_interrupted_program_says_so(
     monkeypatch.setattr(verify, "run", interrupted)
     assert verify.main(["any.proof"]) == verify.EXIT_INTERRUPTED == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+class Stream:
+    """An output that notes what is done with it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.flushed: list[str] = []
+        self.errors = "strict"
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        self.flushed.append(self.text)
+
+    def reconfigure(self, *, errors: str) -> None:
+        self.errors = errors
+
+
+def test_each_line_is_shown_when_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = Stream(), Stream()
+
+    def accepted(*arguments: object) -> int:
+        show, complain = arguments[4:]
+        assert callable(show)
+        assert callable(complain)
+        show("first")
+        show("second")
+        complain("third")
+        return verify.EXIT_OK
+
+    monkeypatch.setattr(verify, "run", accepted)
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    assert verify.main(["any.proof"]) == verify.EXIT_OK
+    assert out.flushed == ["first\n", "first\nsecond\n"]
+    assert err.text == "third\n"
+    # A terminal that lacks a letter of a name gets it escaped instead of a traceback.
+    assert (out.errors, err.errors) == ("backslashreplace", "backslashreplace")

@@ -46,7 +46,7 @@ WARM = ("pytest", "_pytest.assertion.rewrite", "numpy", "numba", "hypothesis")
 
 LEFT_OUT = (
     "tests/deletion/*",
-    "tests/fuzz/*",
+    "tests/fuzz/test_fuzz_bounded.py",
     "tests/test_readme.py",
     "tests/air/cli/test_cli_prove.py",
     "tests/air/cli/test_cli_snapshots.py",
@@ -63,9 +63,11 @@ PASSED, FAILED, BROKEN = 0, 1, 2
 UNKNOWN = 4
 """A test that does not exist, or whose file cannot be imported: then its file is run as a whole."""
 
+QUICK, EACH = 2, 5
+"""Test files in the first attempt at a check, and tests of each."""
 FIRST = 16
 MOST = 300
-"""Tests in the first attempt at a check, and in the second; the third takes all."""
+"""Tests in the second attempt and in the third; the fourth takes all."""
 
 SECONDS = 240.0
 """A worker that takes longer is ended: the deletion is detected, since no honest run does."""
@@ -107,6 +109,8 @@ def in_worker(arguments: Sequence[str], output: Path) -> int:
     code = 70
     try:
         os.setpgid(0, 0)
+        # A shell starts what runs in its background deaf to interrupts, and some tests send them.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(target, 1)
         os.dup2(target, 2)
@@ -193,11 +197,13 @@ def attempts(notes: Notes, site: Site) -> list[list[str]]:
     failing = set(usable(refusals(site.callee)) if site.callee else [])
     likely = [test for test in reaching if test in failing]
     files = {test.partition("::")[0] for test in notes.tests.get(site.name, [])} - broken
+    ordered = sorted(files, key=lambda file: notes.seconds.get(file, 0.0))
+    # Importing test files is what most of the time goes into.
+    quick = [test for test in likely or reaching if test.partition("::")[0] in ordered[:QUICK]]
     deselect = [part for test in sorted(broken) for part in ("--deselect", test)]
-    result = [of_many_files(likely or reaching)[:FIRST]]
+    result = [of_many_files(quick)[: QUICK * EACH], of_many_files(likely or reaching)[:FIRST]]
     result.append(likely[:MOST] if len(likely) > FIRST else [])
     if files:
-        ordered = sorted(files, key=lambda file: notes.seconds.get(file, 0.0))
         result.append([*ordered, *deselect])
     return [arguments for arguments in result if arguments]
 
@@ -223,46 +229,74 @@ def of_many_files(tests: Sequence[str]) -> list[str]:
     return [test for _, _, test in sorted(ranks)]
 
 
-def judge(found: Sequence[Site], notes: Notes, jobs: int) -> list[Verdict]:
-    """Delete each site in turn."""
-    verdicts: list[Verdict] = []
-    queue: list[Job] = []
+class Judge:
+    """Deletes sites one at a time and says what became of each."""
 
-    def finish(site: Site, outcome: str, by: str, took: float) -> None:
-        reached = len(set(notes.tests.get(site.name, [])))
-        verdicts.append(Verdict(site.name, outcome, by, reached, round(took, 2)))
-        mark = {"survived": "SURVIVED", "explained": "explained"}.get(outcome, outcome)
-        print(f"{len(verdicts):4} / {len(found)}  {mark:9}  {site.name}  {by}", flush=True)
+    def __init__(self, found: Sequence[Site], notes: Notes, jobs: int) -> None:
+        self.found = found
+        self.notes = notes
+        self.jobs = jobs
+        self.verdicts: list[Verdict] = []
+        self.queue: list[Job] = []
+        self.sound: set[str] = set()
+        """Tests that have failed with a check deleted and passed again with all in place."""
 
-    def start(site: Site, left: list[list[str]], before: float) -> None:
+    def run(self) -> list[Verdict]:
+        for site in self.found:
+            self._start(site, attempts(self.notes, site), 0.0)
+        work_off(self.queue, self.jobs)
+        return self.verdicts
+
+    def _start(self, site: Site, left: list[list[str]], before: float) -> None:
         if not left:
             outcome = "explained" if site.name in EXPLAINED else "survived"
-            finish(site, outcome, EXPLAINED.get(site.name, ""), before)
+            self._finish(site, outcome, EXPLAINED.get(site.name, ""), before)
             return
 
         def done(code: int | None, text: str, took: float) -> None:
             total = before + took
             if code == PASSED or (code == UNKNOWN and left[1:]):
-                start(site, left[1:], total)
-            elif code in (FAILED, BROKEN) or code is None or code < 0:
-                by = first_failure(text)
-                ended = {None: "too slow"}.get(code, "crash" if code and code < 0 else by)
-                finish(site, "detected", ended, total)
+                self._start(site, left[1:], total)
+            elif code is None or code < 0:
+                self._finish(site, "detected", "too slow" if code is None else "crash", total)
+            elif code in (FAILED, BROKEN):
+                self._confirm(site, first_failure(text), total)
             else:
-                finish(site, "error", f"exit {code}: {text[-300:]}", total)
+                self._finish(site, "error", f"exit {code}: {text[-300:]}", total)
 
-        job = Job(["--delete", site.name, "-q", "-x", "--tb=no", "--no-header", *left[0]], done)
-        queue.insert(0 if before else len(queue), job)
+        options = ["--delete", site.name, "-q", "-x", "--tb=no", "--no-header"]
+        job = Job([*options, *left[0]], done)
+        self.queue.insert(0 if before else len(self.queue), job)
 
-    for site in found:
-        start(site, attempts(notes, site), 0.0)
-    work_off(queue, jobs)
-    return verdicts
+    def _confirm(self, site: Site, test: str, before: float) -> None:
+        """A test that fails with every check in place too says nothing, now and later."""
+
+        def done(code: int | None, text: str, took: float) -> None:
+            if code == PASSED:
+                self.sound.add(test)
+                self._finish(site, "detected", test, before + took)
+            else:
+                self.notes.failed.append(test)
+                print(f"not used any more, fails at times: {test}")
+                self._start(site, attempts(self.notes, site), before + took)
+
+        if test in self.sound:
+            self._finish(site, "detected", test, before)
+        else:
+            self.queue.insert(0, Job(["-q", "--tb=no", "--no-header", test], done))
+
+    def _finish(self, site: Site, outcome: str, by: str, took: float) -> None:
+        reached = len(set(self.notes.tests.get(site.name, [])))
+        self.verdicts.append(Verdict(site.name, outcome, by, reached, round(took, 2)))
+        mark = outcome.upper() if outcome == "survived" else outcome
+        place = f"{len(self.verdicts):4} / {len(self.found)}"
+        print(f"{place}  {mark:9}  {site.name}  {by}", flush=True)
 
 
 def first_failure(text: str) -> str:
-    match = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
-    return match[1] if match else "collection"
+    """The test, or the test file that could not be imported; its id may hold spaces."""
+    match = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
+    return match[1] if match else "unknown"
 
 
 def stale(verdicts: Sequence[Verdict]) -> list[str]:
@@ -335,7 +369,7 @@ def main() -> int:
     for test in notes.failed:
         print(f"fails with every check in place, and is not used: {test}")
     print(f"{len(found)} checks, {len(notes.seconds)} tests, {time.monotonic() - started:.0f} s")
-    verdicts = judge(found, notes, options.jobs)
+    verdicts = Judge(found, notes, options.jobs).run()
     if options.json:
         content = [asdict(verdict) for verdict in verdicts]
         options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -38,7 +38,7 @@ COMMANDS = commands(main)
 
 def test_all_commands_are_there() -> None:
     expected = (
-        "demo, generate, check, keygen, prove, verify, inclusion export, inclusion verify, "
+        "demo, generate, check, plan, keygen, prove, verify, inclusion export, inclusion verify, "
         "security, keys show, keys rebuild, warmup"
     )
     assert [" ".join(path) for path in COMMANDS] == expected.split(", ")

@@ -78,5 +78,5 @@ def test_text_is_accepted(ids: list[bytes]) -> None:
 
 
 def test_a_character_may_not_reach_over_two_ids() -> None:
-    with pytest.raises(UsageError, match=r"b'a\\\\xc3' is not UTF-8"):
+    with pytest.raises(UsageError, match="c3' is not UTF-8"):
         require_utf8("aé".encode(), np.array([0, 2, 3]))

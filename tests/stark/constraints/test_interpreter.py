@@ -194,3 +194,19 @@ def test_rows_of_several_blocks_and_threads(log_rows: int) -> None:
     roots = random_roots(graph, 300, data.source)
     edges = [0, 1, 15, 16, 127, 128, 511, 512, 513, 1024, 2047, 2048, data.rows - 1]
     check_rows(graph, roots, data, [row for row in edges if row < data.rows])
+
+
+@pytest.mark.parametrize("log_rows", [3, 9, 12])
+@pytest.mark.parametrize("size", [20, 300])
+def test_tiles_gathered_one_by_one(
+    log_rows: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a table of many columns: each tile before its first use, in slots of another."""
+    monkeypatch.setattr("stark.constraints.program.MAX_RESIDENT_TILES", 0)
+    for seed in range(5):
+        data = random_rows(1 << log_rows, seed)
+        graph = Graph()
+        roots = random_roots(graph, size, data.source)
+        assert not any(source < 3 for source, *_ in compile_fold(graph, roots).gathers.tolist())
+        edges = [0, 1, 15, 16, 127, 511, 512, 513, 2047, data.rows - 1]
+        check_rows(graph, roots, data, [row for row in edges if row < data.rows])

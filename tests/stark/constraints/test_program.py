@@ -187,11 +187,22 @@ def test_the_largest_values_do_not_overflow() -> None:
     assert tuple(from_montgomery(second)[:, 5].tolist()) == expected
 
 
-def test_wide_tables_take_shorter_blocks() -> None:
+def test_many_columns_at_once_take_shorter_blocks() -> None:
+    graph = Graph()
+    columns = [graph.cell(Part.MAIN, k, 0) for k in range(800)]
+    # Every tile is used early and late.
+    program = compile_store(graph, [c.index for c in columns[::16] + columns[1::16]])
+    assert program.block < 512
+
+
+def test_the_tiles_of_wide_tables_share_slots() -> None:
     graph = Graph()
     columns = [graph.cell(Part.MAIN, k, k % 2) for k in range(800)]
     program = compile_store(graph, [c.index for c in columns[::7]])
-    assert program.block < 512
+    assert not len(program.gathers)
+    assert len(program.inputs) == 50
+    assert program.slots <= 4 * 16
+    assert program.block == 512
     matrix = np.random.default_rng(2).integers(0, P, (1 << 11, 800), dtype=np.uint32)
     got = evaluate_roots(program, RowInputs(main=matrix), Constants())
     shifted = np.roll(matrix, -1, axis=0)

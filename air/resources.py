@@ -1,0 +1,303 @@
+"""What proving a snapshot will take: memory, time, disk, and the size of what comes out.
+
+Memory is counted: the large buffers of the prover by phase, as :mod:`stark.prover` has them. Time
+is measured on the machine it is asked for: a transform and a hash of some rows, times how often a
+proof needs them. The size of a proof is that of one with queries drawn at random.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from air.keys import shipped_shapes, verification_key
+from air.planning import Fits, Plan
+from air.proof_size import message_bytes, proof_trees
+from air.shape import LOG_RANGE, Shape
+from air.snapshot.table import Snapshot
+from air.tables.batch import batch_system
+from stark.constraints.expression import Part
+from stark.field.extension import DEGREE
+from stark.field.koalabear import P
+from stark.field.memory import LANES, aligned_empty, padded_width
+from stark.field.ntt import evaluate_on_coset
+from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
+from stark.hash.sha256_kernels import leaf_digests
+from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
+from stark.soundness.search import PROFILES
+from stark.system import Table
+from stark.verifier.layout import Tree, cells
+
+BASE_BYTES = 290 << 20
+"""The interpreter with numpy, numba, pyarrow and the compiled kernels."""
+
+ALLOCATED = 1.18
+"""What is allocated for the prover's buffers by what is counted: masks, temporaries, and buffers
+that the pool keeps though none fits. Measured for batches of 2^15 to 2^19 rows."""
+
+MARGIN = 0.9
+"""Part of a limit on memory that predictions may fill."""
+
+_DRAWS = 8
+"""Sets of queries over which the size of a proof is averaged."""
+
+_WORD = 4
+_NODE_BYTES = 2 * DIGEST_BYTES
+"""A tree keeps all its levels: twice its leaves."""
+
+
+REST = 1.75
+"""All of a batch's time by that of its transforms and its hashing, measured."""
+
+FIXED_SECONDS = 0.25
+"""Proofs of work, small tables, the transcript: what does not grow with a batch."""
+
+SECONDS_PER_ACCOUNT = 3e-6
+SECONDS_PER_HOLDING = 1e-6
+"""Placement, account hashes, and the inclusion store."""
+
+STATEMENT_BYTES = 1 << 14
+"""About; it follows the registry."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A prediction.
+
+    Attributes
+    ----------
+    memory_bytes
+        Peak resident memory of the process.
+    seconds
+        From the snapshot in memory to the files.
+    proof_bytes
+        Size of the proof file.
+    disk_bytes
+        All that is written: proof file, statement, inclusion store.
+    """
+
+    memory_bytes: int
+    seconds: float
+    proof_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds on all cores: per cell of a transform, per byte hashed into leaves."""
+
+    transform: float
+    hashing: float
+
+
+def store_bytes(accounts: int, holdings: int, slots: int, id_bytes: int) -> int:
+    """Size of the inclusion store: its blobs, a tenth for pages that are not full, some pages."""
+    blobs = accounts * (SALT_BYTES + 12) + id_bytes + 12 * holdings + 2 * DIGEST_BYTES * slots
+    return blobs + blobs // 10 + (1 << 18)
+
+
+def snapshot_bytes(accounts: int, holdings: int, slots: int, id_bytes: int) -> int:
+    """Arrays of a snapshot and its placement, with all trees of accounts."""
+    per_account = 8 + 8 + 8 + SALT_BYTES + DIGEST_BYTES
+    per_slot = 8 + DIGEST_BYTES + 8 + 2 * DIGEST_BYTES
+    per_holding = 2 * (2 + 10)
+    return accounts * per_account + id_bytes + slots * per_slot + holdings * per_holding
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What of a table its cost depends on: rows, and bytes per row."""
+
+    height: int
+    fixed: int
+    main: int
+    auxiliary: int
+    hashed: int
+    chunks: int
+
+
+@cache
+def _template() -> tuple[Table, ...]:
+    """The tables of one shape: their widths are those of every shape."""
+    return batch_system(min(shipped_shapes()), zk=True).tables
+
+
+def _tables(shape: Shape) -> list[_Table]:
+    # Not the systems of all shapes that a plan compares: each has thousands of nodes.
+    heights = {
+        "chain": shape.rows,
+        "tree": 1 << shape.log_tree_rows,
+        "totals": 1 << (shape.log_capacity + shape.log_segments),
+        "range": 1 << LOG_RANGE,
+    }
+    return [
+        _Table(
+            height=heights[table.name],
+            fixed=_row_bytes(table, Part.PREPROCESSED),
+            main=_row_bytes(table, Part.MAIN),
+            auxiliary=_row_bytes(table, Part.AUXILIARY),
+            hashed=_WORD * sum(cells(table, tree) for tree in Tree),
+            chunks=table.quotient_chunks,
+        )
+        for table in _template()
+    ]
+
+
+def batch_bytes(profile: str, shape: Shape, lean: bool) -> int:
+    """Peak of the prover's buffers for one batch, the proving key included."""
+    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
+    tables = _tables(shape)
+    main = sum(table.height * table.main for table in tables)
+    auxiliary = sum(table.height * table.auxiliary for table in tables)
+    fixed = sum(table.height * table.fixed for table in tables)
+    largest = max(tables, key=lambda table: table.height * table.main)
+    height = max(table.height for table in tables)
+    tree = _NODE_BYTES * blowup * height
+    narrow = LANES * _WORD * height
+    # A codeword of each height, the largest twice while another joins it; FRI's trees.
+    codewords = 2 * DEGREE * _WORD * blowup * height * 2
+    masks = 2 * narrow
+    kept = 0 if lean else largest.chunks
+    key = fixed * 2 + tree
+    scratch = largest.height * (largest.main + largest.auxiliary)
+    during_main = 2 * main + max(kept * main, scratch) + tree + masks
+    during_auxiliary = (
+        2 * main + kept * main + max(kept, 1) * auxiliary + auxiliary + 2 * tree + masks
+    )
+    columns = main + auxiliary + kept * (main + auxiliary)
+    during_quotient = columns + (scratch if lean else 0) + 2 * tree + masks + 8 * narrow
+    afterwards = columns + narrow + 3 * tree + masks + codewords
+    peak = key + max(during_main, during_auxiliary, during_quotient, afterwards)
+    return int(ALLOCATED * peak)
+
+
+def measure_speeds() -> Speeds:
+    """Time a transform and the hashing of its rows; about a third of a second."""
+    rows, width = 1 << 15, 176
+    matrix = aligned_empty((rows, width))
+    matrix[:] = (np.arange(matrix.size) * 0x9E3779B1 % P).reshape(matrix.shape)
+    out = aligned_empty(matrix.shape)
+    digests = aligned_empty((8, rows))
+    transform, hashing = [], []
+    for _ in range(6):
+        started = time.perf_counter()
+        evaluate_on_coset(matrix, 3, out)
+        transform.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        leaf_digests([out], [width], bytes(SALT_BYTES), digests)
+        hashing.append(time.perf_counter() - started)
+    return Speeds(min(transform) / matrix.size, min(hashing) / (matrix.size * _WORD))
+
+
+def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
+    """Proving one batch."""
+    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
+    tables = _tables(shape)
+    transformed = hashed = 0
+    for table in tables:
+        committed = table.height * (table.main + table.auxiliary) // _WORD
+        again = table.chunks if lean else 0
+        narrow = LANES * table.height
+        transformed += committed * (1 + blowup + again) + 3 * narrow * (blowup + 2)
+        hashed += blowup * table.height * table.hashed
+    height = max(table.height for table in tables)
+    hashed += 3 * blowup * height * 4 * DIGEST_BYTES
+    linear = transformed * speeds.transform + hashed * speeds.hashing
+    return FIXED_SECONDS + REST * linear
+
+
+def proof_bytes(profile: str, shape: Shape) -> int:
+    """Size of one batch's proof, for queries as if drawn at random."""
+    key = verification_key(profile, shape)
+    parameters = key.parameters
+    log_size = key.system.log_heights[0] + parameters.log_blowup
+    openings = 0
+    for draw in range(_DRAWS):
+        indices = [_spread(draw, query) % (1 << log_size) for query in range(parameters.queries)]
+        openings += sum(_opening_bytes(tree, indices) for tree in proof_trees(key))
+    return message_bytes(key) + openings // _DRAWS
+
+
+def _spread(draw: int, query: int) -> int:
+    """A number that looks random, always the same."""
+    return int.from_bytes(sha256(f"{draw} {query}".encode()).digest()[:8], "little")
+
+
+def _opening_bytes(shape: TreeShape, indices: list[int]) -> int:
+    inside = [index % (1 << shape.log_size) for index in indices]
+    size = 0
+    for (_, width), opened in zip(shape.groups, group_indices(shape, inside), strict=True):
+        size += len(opened) * (width * ELEMENT_BYTES + (SALT_BYTES if shape.salted else 0))
+    return size + sum(len(level) for level in missing_siblings(shape, inside)) * DIGEST_BYTES
+
+
+def _row_bytes(table: Table, part: Part) -> int:
+    width = table.width(part) * (DEGREE if part is Part.AUXILIARY else 1)
+    return padded_width(width) * _WORD
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What of a snapshot its cost depends on."""
+
+    accounts: int
+    holdings: int
+    id_bytes: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Workload:
+        return cls(snapshot.accounts, snapshot.holdings, len(snapshot.id_bytes))
+
+
+def plan_bytes(workload: Workload, profile: str, plan: Plan) -> int:
+    """Predicted peak memory of proving by a plan."""
+    return (
+        BASE_BYTES
+        + snapshot_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
+        + batch_bytes(profile, plan.shape, plan.lean)
+    )
+
+
+def within(memory: int | None, workload: Workload, profile: str) -> Fits | None:
+    """Whether plans stay within ``memory`` bytes; by default a part of the machine's memory."""
+    if memory is None:
+        installed = physical_memory()
+        if installed is None:
+            return None
+        memory = installed * 3 // 4
+    limit = MARGIN * memory
+    return lambda plan: plan_bytes(workload, profile, plan) <= limit
+
+
+def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Resources:
+    """All figures of a plan."""
+    proofs = plan.batches * (proof_bytes(profile, plan.shape) + 68) + STATEMENT_BYTES
+    store = store_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
+    seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
+    seconds += SECONDS_PER_ACCOUNT * workload.accounts + SECONDS_PER_HOLDING * workload.holdings
+    return Resources(
+        memory_bytes=plan_bytes(workload, profile, plan),
+        seconds=seconds,
+        proof_bytes=proofs,
+        disk_bytes=proofs + STATEMENT_BYTES + store,
+    )
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory of this machine, or of this process's control group; ``None`` if unknown."""
+    found = []
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        limit = ""
+    if limit.isdigit():
+        found.append(int(limit))
+    return min(found, default=None)
