@@ -35,7 +35,7 @@ _state_and_output = Tuple((simd.tile, simd.vector))
 
 
 @cache
-def _constant_table() -> Words:
+def constant_table() -> Words:
     """Round constants in Montgomery form minus p, 16 words a round (partial rounds use one)."""
     rows = [[(c * R % P - P) % 2**32 for c in row] for row in round_constants(POSEIDON2)]
     return np.array(rows, np.uint32).reshape(-1)
@@ -89,7 +89,7 @@ _internal_round = _round(_emit_internal, _state_and_output)
 
 
 @device
-def _permute_lanes(state, table):  # type: ignore[no-untyped-def]
+def permute_lanes(state, table):  # type: ignore[no-untyped-def]
     """Permutation of a transposed tile. One loop over both halves: one copy of each round's code,
     so that the whole fits the first-level instruction cache."""
     state = _first_layer(state, table, 0)
@@ -107,7 +107,7 @@ def _permute_range(states, out, table, lo, hi):  # type: ignore[no-untyped-def]
     """The permutation of rows lo ... hi - 1, whole tiles of 16."""
     for row in range(lo, hi, 16):
         state = simd.load_tile_transposed(states, row * 16, 16)
-        simd.store_tile_transposed(out, row * 16, 16, _permute_lanes(state, table))
+        simd.store_tile_transposed(out, row * 16, 16, permute_lanes(state, table))
 
 
 @kernel("void(u4[:, ::1], i8, u4[:, ::1], u4[::1], u4[::1], i8, i8)")
@@ -148,7 +148,7 @@ def permute_many(states: Words) -> Words:
     """
     _check(states)
     out = aligned_empty(states.shape)
-    table = _constant_table()
+    table = constant_table()
 
     def call(lo: int, hi: int) -> None:
         _permute_range(states, out, table, lo, hi)
@@ -189,7 +189,7 @@ def permutation_trace(states: Words, per_row: int) -> Words:
         raise ValueError(f"{len(states)} states do not fill rows of {per_row} permutations")
     rows, width = len(states) // per_row, padded_width(CELLS * per_row)
     out = aligned_empty((rows, width))
-    table = _constant_table()
+    table = constant_table()
 
     def call(lo: int, hi: int) -> None:
         _trace_range(states, per_row, out, table, aligned_zeros(width * LANES), lo, hi)

@@ -140,7 +140,7 @@ def _stage_state(
 
 
 @intrinsic
-def _add_tiles(typing_context: Any, x: Any, y: Any) -> Any:
+def add_tiles(typing_context: Any, x: Any, y: Any) -> Any:
     """Sums of field elements."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -171,7 +171,7 @@ def _store_digests(typing_context: Any, array: Any, index: Any, state: Any) -> A
 
 
 @device
-def _permute_lanes(state, table):  # type: ignore[no-untyped-def]
+def permute_lanes(state, table):  # type: ignore[no-untyped-def]
     """Permutation of a transposed tile. One loop over both halves: one copy of each round's code,
     so that the whole fits the first-level instruction cache."""
     state = _begin(state, table, FIRST_CONSTANTS)
@@ -188,10 +188,10 @@ def _permute_lanes(state, table):  # type: ignore[no-untyped-def]
 def _permute_range(states, out, table, compress, lo, hi):  # type: ignore[no-untyped-def]
     """P of rows lo ... hi - 1, whole tiles of 16; or C, into rows of 8."""
     for row in range(lo, hi, 16):
-        image = _permute_lanes(simd.load_tile_transposed(states, row * 16, 16), table)
+        image = permute_lanes(simd.load_tile_transposed(states, row * 16, 16), table)
         if compress:
             state = simd.load_tile_transposed(states, row * 16, 16)
-            _store_digests(out, row * 8, _add_tiles(image, state))
+            _store_digests(out, row * 8, add_tiles(image, state))
         else:
             simd.store_tile_transposed(out, row * 16, 16, image)
 
@@ -254,7 +254,7 @@ def _chain_range(blocks, starts, first_values, inputs, table, staging, streams):
                     inputs[row, 8 + k] = blocks[row, k]
                     staging[place + 8 + k] = blocks[row, k]
         state = simd.load_tile_transposed(staging, 0, 16)
-        image = _add_tiles(_permute_lanes(state, table), state)
+        image = add_tiles(permute_lanes(state, table), state)
         simd.store_tile_transposed(staging, 0, 16, image)
 
 

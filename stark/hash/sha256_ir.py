@@ -10,6 +10,7 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from stark.field import simd, vector_ir
+from stark.field.addresses import tile_loader, vector_loader
 from stark.field.vector_ir import LANES, VECTOR
 
 BLOCK_WORDS = 16
@@ -117,10 +118,6 @@ def store_digest(typing_context: Any, array: Any, index: Any, stride: Any, value
     return types.void(array, index, stride, digest), generate
 
 
-def _at_address(builder: Any, address: Any) -> Any:
-    return builder.inttoptr(address, vector_ir.I32.as_pointer())
-
-
 def _message_words(builder: Any, elements: Any) -> Any:
     """Field elements in Montgomery form as message words: canonical, bytes reversed.
 
@@ -130,28 +127,5 @@ def _message_words(builder: Any, elements: Any) -> Any:
     return vector_ir.byte_swap(builder, vector_ir.field_mul(builder, elements, one))
 
 
-@intrinsic
-def load_words(typing_context: Any, address: Any) -> Any:
-    """Message words of 16 consecutive field elements at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _message_words(builder, vector_ir.load(builder, _at_address(builder, arguments[0])))
-
-    return simd.vector(types.uint64), generate
-
-
-@intrinsic
-def load_words_transposed(typing_context: Any, address: Any, stride: Any) -> Any:
-    """Message words of 16 rows, ``stride`` bytes apart: vector k holds column k."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, stride = arguments
-        rows = []
-        for k in range(LANES):
-            offset = builder.mul(stride, vector_ir.I64(k))
-            pointer = _at_address(builder, builder.add(address, offset))
-            rows.append(vector_ir.load(builder, pointer))
-        words = [_message_words(builder, row) for row in rows]
-        return context.make_tuple(builder, simd.tile, vector_ir.transpose(builder, words))
-
-    return simd.tile(types.uint64, types.uint64), generate
+load_words = vector_loader(_message_words)
+load_words_transposed = tile_loader(_message_words)

@@ -14,13 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stark import parallel
 from stark.errors import UsageError
 from stark.field import simd
-from stark.field.extension import DEGREE
-from stark.field.memory import LANES, aligned_empty, padded_width
+from stark.field.memory import LANES, aligned_empty
+from stark.hash.digest_arrays import (
+    DIGEST_WORDS,
+    Sources,
+    Words,
+    checked_nodes,
+    hash_codeword,
+    hash_matrices,
+)
 from stark.hash.sha256 import (
     DIGEST_BYTES,
     GRIND_TAG,
@@ -34,7 +40,6 @@ from stark.hash.sha256 import (
 )
 from stark.hash.sha256_ir import (
     BLOCK_WORDS,
-    DIGEST_WORDS,
     compress_block,
     initial_digest,
     load_words,
@@ -42,8 +47,6 @@ from stark.hash.sha256_ir import (
     store_digest,
 )
 from stark.jit import device, kernel
-
-Words = NDArray[np.uint32]
 
 _NODE_BLOCKS = 2
 """A node has 17 words, with injected rows 25; padding needs at least 3 more: two blocks of 16."""
@@ -185,9 +188,6 @@ def _staging(words: int) -> Words:
     return aligned_empty((words + 2 * BLOCK_WORDS + 3) * LANES)
 
 
-_NO_DIGESTS = np.empty((DIGEST_WORDS, 0), np.uint32)
-
-
 def _key_words(key: bytes | None) -> Words:
     """The key of salts as message words; none of them for unsalted leaves."""
     if key is None:
@@ -227,65 +227,26 @@ def leaf_digests(
     ValueError
         If a shape, dtype or layout is not as above.
     """
-    if not matrices or len(matrices) != len(widths):
-        raise ValueError("at least one matrix, and a width for each, are needed")
-    rows = matrices[0].shape[0]
-    for matrix, width in zip(matrices, widths, strict=True):
-        _check_matrix(matrix, rows, width)
-    words = _key_words(key)
-    result = aligned_empty((DIGEST_WORDS, offset + rows)) if out is None else out
-    if result.dtype != np.uint32 or not result.flags.carray or result.shape[0] != DIGEST_WORDS:
-        raise ValueError("out must be a contiguous (8, m) uint32 array")
-    if not 0 <= offset <= result.shape[1] - rows:
-        raise ValueError(f"{rows} digests from {offset} on do not fit {result.shape[1]}")
-    whole = rows - rows % LANES
-    if whole:
-        _absorb(matrices, widths, words, result, (offset, offset), whole)
-    if whole < rows:
-        tails = [_last_rows(matrix, whole) for matrix in matrices]
-        last = np.empty((DIGEST_WORDS, LANES), np.uint32)
-        _absorb(tails, widths, words, last, (0, offset + whole), LANES)
-        result[:, offset + whole : offset + rows] = last[:, : rows - whole]
-    return result
+    return hash_matrices(_RowHasher(key), matrices, widths, out, offset)
 
 
-def _check_matrix(matrix: Words, rows: int, width: int) -> None:
-    if matrix.ndim != 2 or matrix.dtype != np.uint32 or not matrix.flags.c_contiguous:
-        raise ValueError("matrices must be contiguous two-dimensional uint32 arrays")
-    if matrix.shape[0] != rows or matrix.shape[1] % LANES:
-        raise ValueError(f"matrices must have {rows} rows and a multiple of {LANES} columns")
-    if not 0 < width <= matrix.shape[1]:
-        raise ValueError(f"a width must be in 1 ... {matrix.shape[1]}, got {width}")
+class _RowHasher:
+    """A :class:`stark.hash.digest_arrays.RowHasher`, with a key of salts or none."""
 
+    def __init__(self, key: bytes | None) -> None:
+        self._key = _key_words(key)
 
-def _last_rows(array: Words, start: int) -> Words:
-    """A copy of the rows from ``start`` on, extended with zeros to 16."""
-    tail = np.zeros((LANES, array.shape[1]), np.uint32)
-    tail[: array.shape[0] - start] = array[start:]
-    return tail
+    def __call__(self, sources: Sources, out: Words, column: int, place: int, rows: int, /) -> None:
+        length = 9 + sources.width
 
+        def call(lo: int, hi: int) -> None:
+            _hash_rows(
+                *(sources.addresses, sources.strides, sources.widths),
+                *(self._key, _staging(length), out.reshape(-1)),
+                *(out.shape[1], column, place, lo, hi),
+            )
 
-def _absorb(
-    matrices: Sequence[Words],
-    widths: Sequence[int],
-    key: Words,
-    out: Words,
-    start: tuple[int, int],
-    rows: int,
-) -> None:
-    """Hash the first ``rows`` (a multiple of 16) rows; ``start``: the first column and place."""
-    addresses = np.array([matrix.ctypes.data for matrix in matrices], np.uint64)
-    strides = np.array([matrix.strides[0] for matrix in matrices], np.uint64)
-    counts = np.array(widths, np.int64)
-    length = 9 + sum(widths)
-
-    def call(lo: int, hi: int) -> None:
-        _hash_rows(
-            *(addresses, strides, counts, key, _staging(length)),
-            *(out.reshape(-1), out.shape[1], *start, lo, hi),
-        )
-
-    parallel.run(call, rows)
+        parallel.run(call, rows)
 
 
 def codeword_leaf_digests(codeword: Words, points: int, key: bytes | None = None) -> Words:
@@ -310,46 +271,7 @@ def codeword_leaf_digests(codeword: Words, points: int, key: bytes | None = None
     ValueError
         If a shape, dtype or layout is not as above.
     """
-    rows = codeword_rows(codeword, points)
-    degree, cosets, length = codeword.shape
-    height = length // points
-    if height < LANES:
-        matrix = np.zeros((cosets * height, padded_width(degree * points)), np.uint32)
-        matrix[:, : degree * points] = rows.reshape(cosets * height, degree * points)
-        return leaf_digests([matrix], [degree * points], key)
-    key_words = _key_words(key)
-    out = aligned_empty((DIGEST_WORDS, cosets * height))
-    # Column t * 5 + e of the leaves of a coset is a run of coefficient e: no transposition.
-    starts = [4 * (e * cosets * length + t * height) for t in range(points) for e in range(degree)]
-    strides = np.full(len(starts), 4, np.uint64)
-    widths = np.ones(len(starts), np.int64)
-    for coset in range(cosets):
-        base = codeword.ctypes.data + 4 * coset * length
-        addresses = np.array([base + start for start in starts], np.uint64)
-
-        def call(
-            lo: int,
-            hi: int,
-            offset: int = coset * height,
-            addresses: NDArray[np.uint64] = addresses,
-        ) -> None:
-            _hash_rows(
-                *(addresses, strides, widths, key_words, _staging(9 + len(starts))),
-                *(out.reshape(-1), out.shape[1], offset, offset, lo, hi),
-            )
-
-        parallel.run(call, height)
-    return out
-
-
-def codeword_rows(codeword: Words, points: int) -> Words:
-    """The leaves of :func:`codeword_leaf_digests` as a view (B, N/k, k, 5) of the codeword."""
-    if codeword.ndim != 3 or codeword.dtype != np.uint32 or not codeword.flags.c_contiguous:
-        raise ValueError("a codeword must be a contiguous (5, B, N) uint32 array")
-    degree, cosets, length = codeword.shape
-    if degree != DEGREE or points < 1 or points & (points - 1) or length % points:
-        raise ValueError(f"{points} points of a codeword of shape {codeword.shape} make no leaf")
-    return codeword.reshape(degree, cosets, points, length // points).transpose(1, 3, 2, 0)
+    return hash_codeword(_RowHasher(key), codeword, points)
 
 
 def node_digests(children: Words, half: int, injected: Words | None = None) -> Words:
@@ -374,15 +296,7 @@ def node_digests(children: Words, half: int, injected: Words | None = None) -> W
     ValueError
         If a shape, dtype or layout is not as above.
     """
-    parents = children.shape[1] // 2
-    if half < LANES or half % LANES or parents % half or children.shape[1] % 2:
-        raise ValueError(f"runs must be multiples of {LANES} that divide the level, got {half}")
-    extra = _NO_DIGESTS if injected is None else injected
-    for array in (children, extra):
-        if array.dtype != np.uint32 or not array.flags.c_contiguous or array.shape[0] != 8:
-            raise ValueError("digests must be contiguous (8, n) uint32 arrays")
-    if injected is not None and injected.shape[1] != parents:
-        raise ValueError(f"{parents} injected digests are needed, got {injected.shape[1]}")
+    parents, extra = checked_nodes(children, half, injected)
     out = aligned_empty((DIGEST_WORDS, parents))
 
     def call(lo: int, hi: int) -> None:
@@ -396,6 +310,11 @@ def node_digests(children: Words, half: int, injected: Words | None = None) -> W
 def digest_bytes(digests: Words, index: int) -> bytes:
     """Digest ``index`` of an array (8, n) of words as 32 bytes."""
     return digests[:, index].astype(">u4").tobytes()
+
+
+def encoded_digests(digests: Words, indices: Sequence[int]) -> list[bytes]:
+    """The digests at some indices of an array (8, n), 32 bytes each."""
+    return [digest_bytes(digests, index) for index in indices]
 
 
 def grind(state: bytes, bits: int) -> int:

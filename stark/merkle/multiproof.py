@@ -21,14 +21,8 @@ from itertools import pairwise
 
 from stark.errors import Code, Rejected
 from stark.field.koalabear import TWO_ADICITY, P
-from stark.hash.sha256 import (
-    DIGEST_BYTES,
-    ELEMENT_BYTES,
-    SALT_BYTES,
-    injected_node_digest,
-    leaf_digest,
-    node_digest,
-)
+from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
+from stark.hash.suite import SHA256, Suite, check_digests
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,8 @@ class TreeShape:
         Whether each row carries a salt of 32 bytes.
     cap_height
         The commitment is 2^cap_height digests; at most the smallest log_size.
+    suite
+        What leaves and nodes are hashed with.
 
     Raises
     ------
@@ -54,6 +50,7 @@ class TreeShape:
     groups: tuple[tuple[int, int], ...]
     salted: bool
     cap_height: int
+    suite: Suite = SHA256
 
     def __post_init__(self) -> None:
         sizes = [log_size for log_size, _ in self.groups]
@@ -127,8 +124,8 @@ def verify_opening(
 ) -> None:
     """Check that the rows are those committed by ``cap`` at the indices.
 
-    Rows are compared as bytes; that their elements are canonical is checked where they are read
-    (:func:`read_opening`).
+    Rows are compared as bytes; that their elements, and those of digests and salts, are canonical
+    is checked where they are read (:func:`read_opening`).
 
     Raises
     ------
@@ -141,10 +138,11 @@ def verify_opening(
     expected = group_indices(shape, indices)
     _check_rows(shape, expected, rows, name)
     _check_salts(shape, expected, salts, name)
+    suite = shape.suite
     leaves: dict[int, dict[int, bytes]] = {}
     for group, (log_size, _) in enumerate(shape.groups):
         salted = salts[group] if shape.salted else [b""] * len(rows[group])
-        digests = map(leaf_digest, rows[group], salted)
+        digests = map(suite.leaf_digest, rows[group], salted)
         leaves[log_size] = dict(zip(expected[group], digests, strict=True))
 
     levels = missing_siblings(shape, expected[0])
@@ -161,10 +159,11 @@ def verify_opening(
             nodes[j] = next(supply)
         injected = leaves.get(log_parent)
         if injected is None:
-            nodes = {j: node_digest(nodes[j], nodes[j + half]) for j in parents}
+            nodes = {j: suite.node_digest(nodes[j], nodes[j + half]) for j in parents}
         else:
             nodes = {
-                j: injected_node_digest(nodes[j], nodes[j + half], injected[j]) for j in parents
+                j: suite.injected_node_digest(nodes[j], nodes[j + half], injected[j])
+                for j in parents
             }
     for j, digest in nodes.items():
         if digest != cap[j]:
@@ -234,7 +233,7 @@ def read_opening(
     ------
     Rejected
         ``Format`` if the data ends before the opening does; ``Canonical`` if an element of a row
-        is not below p.
+        is not below p, or a salt or sibling no digest of the suite.
     """
     opened = group_indices(shape, indices)
     count = sibling_count(shape, opened[0])
@@ -256,4 +255,7 @@ def read_opening(
             raise Rejected(Code.CANONICAL, "field element in a Merkle row", f"below {P}", largest)
         rows.append(take(len(values), ELEMENT_BYTES * width))
         salts.append(take(len(values), SALT_BYTES) if shape.salted else ())
-    return MultiOpening(tuple(rows), tuple(salts), take(count, DIGEST_BYTES)), end
+        check_digests(shape.suite, salts[-1], "the salts of a Merkle opening")
+    siblings = take(count, DIGEST_BYTES)
+    check_digests(shape.suite, siblings, "the siblings of a Merkle opening")
+    return MultiOpening(tuple(rows), tuple(salts), siblings), end

@@ -19,17 +19,11 @@ from stark.errors import UsageError
 from stark.field.extension import DEGREE
 from stark.field.memory import LANES
 from stark.field.montgomery import from_montgomery
-from stark.hash.sha256 import injected_node_digest, leaf_salt, node_digest
-from stark.hash.sha256_kernels import (
-    codeword_leaf_digests,
-    codeword_rows,
-    digest_bytes,
-    leaf_digests,
-    node_digests,
-)
+from stark.hash import sha256_kernels
+from stark.hash.digest_arrays import DIGEST_WORDS, Words, codeword_rows
+from stark.hash.hashing import Hashing, hashing
+from stark.hash.suite import SHA256, Suite
 from stark.merkle.multiproof import MultiOpening, TreeShape, group_indices, missing_siblings
-
-Words = NDArray[np.uint32]
 
 
 class Rows(Protocol):
@@ -47,10 +41,10 @@ class Rows(Protocol):
     def width(self) -> int:
         """Field elements per row, padding not counted."""
 
-    def digests(self, key: bytes | None) -> Words:
+    def digests(self, key: bytes | None, kernels: Hashing) -> Words:
         """Leaf digests, words (8, B N), of row (c, i) at column c N + i: its place.
 
-        With a key, leaves are salted (:func:`stark.hash.sha256.leaf_salt`).
+        With a key, leaves are salted (:meth:`stark.hash.suite.Suite.leaf_salt`).
         """
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
@@ -83,9 +77,9 @@ class MatrixRows:
         self._matrices = list(matrices)
         self._widths = list(widths)
 
-    def digests(self, key: bytes | None) -> Words:
+    def digests(self, key: bytes | None, kernels: Hashing = sha256_kernels) -> Words:
         flat = [matrix.reshape(-1, matrix.shape[2]) for matrix in self._matrices]
-        return leaf_digests(flat, self._widths, key)
+        return kernels.leaf_digests(flat, self._widths, key)
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         pairs = zip(self._matrices, self._widths, strict=True)
@@ -120,8 +114,8 @@ class CodewordRows:
         _check_powers_of_two(self.cosets, self.height)
         self.width = DEGREE * points
 
-    def digests(self, key: bytes | None) -> Words:
-        return codeword_leaf_digests(self._codeword, self._points, key)
+    def digests(self, key: bytes | None, kernels: Hashing = sha256_kernels) -> Words:
+        return kernels.codeword_leaf_digests(self._codeword, self._points, key)
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         return from_montgomery(self._view[cosets, rows].reshape(len(rows), self.width))
@@ -137,8 +131,10 @@ class RowsTree:
     cap_height
         The commitment is the level of size 2^cap_height.
     keys
-        Nothing, or for each group 32 bytes, fresh from a cryptographic generator: the key of its
-        leaves' salts.
+        Nothing, or for each group the key of its leaves' salts, fresh from a cryptographic
+        generator: 32 bytes, or 7 elements for an algebraic suite.
+    suite
+        What leaves and nodes are hashed with.
 
     Attributes
     ----------
@@ -156,8 +152,14 @@ class RowsTree:
     """
 
     def __init__(
-        self, groups: Sequence[Rows], cap_height: int, keys: Sequence[bytes] | None = None
+        self,
+        groups: Sequence[Rows],
+        cap_height: int,
+        keys: Sequence[bytes] | None = None,
+        suite: Suite = SHA256,
     ) -> None:
+        self._suite = suite
+        self._kernels = hashing(suite)
         self._groups = list(groups)
         self._keys = None if keys is None else list(keys)
         if not groups or any(group.cosets != groups[0].cosets for group in groups):
@@ -169,7 +171,7 @@ class RowsTree:
         logs_and_widths = (
             (size.bit_length() - 1, group.width) for size, group in zip(sizes, groups, strict=True)
         )
-        self.shape = TreeShape(tuple(logs_and_widths), keys is not None, cap_height)
+        self.shape = TreeShape(tuple(logs_and_widths), keys is not None, cap_height, suite)
 
         self._levels = [self._leaves(0)]
         by_size = {size: number for number, size in enumerate(sizes)}
@@ -179,7 +181,7 @@ class RowsTree:
             self._levels.append(self._parents(self._levels[-1], injected))
         top = self._levels[-1]
         positions = self._positions(range(1 << cap_height), 1 << cap_height)
-        self.cap: list[bytes] = [digest_bytes(top, position) for position in positions]
+        self.cap = self._kernels.encoded_digests(top, positions)
 
     def open(self, indices: Sequence[int]) -> MultiOpening:
         """The rows at the indices (of the largest size; in any order) and what proves them.
@@ -198,37 +200,37 @@ class RowsTree:
                 salts.append(())
             else:
                 picked = (cosets * group.height + places).tolist()
-                salts.append(tuple(leaf_salt(self._keys[number], place) for place in picked))
-        siblings = [
-            digest_bytes(level, position)
-            for level, missing in zip(
-                self._levels, missing_siblings(self.shape, indices), strict=False
-            )
-            for position in self._positions(missing, level.shape[1])
-        ]
+                key = self._keys[number]
+                salts.append(tuple(self._suite.leaf_salt(key, place) for place in picked))
+        siblings: list[bytes] = []
+        levels_and_missing = zip(self._levels, missing_siblings(self.shape, indices), strict=False)
+        for level, missing in levels_and_missing:
+            positions = self._positions(missing, level.shape[1])
+            siblings += self._kernels.encoded_digests(level, positions)
         return MultiOpening(tuple(rows), tuple(salts), tuple(siblings))
 
     def _leaves(self, number: int) -> Words:
         key = None if self._keys is None else self._keys[number]
-        return self._groups[number].digests(key)
+        return self._groups[number].digests(key, self._kernels)
 
     def _parents(self, level: Words, injected: Words | None) -> Words:
-        """The level above. Runs shorter than a vector are few: they are hashed one by one."""
+        """The level above. Runs shorter than a vector are gathered into one, filled with zeros."""
         size = level.shape[1]
         half = size // 2 if size <= self._cosets else size // self._cosets // 2
         if half >= LANES:
-            return node_digests(level, half, injected)
-        parents = np.empty((level.shape[0], level.shape[1] // 2), np.uint32)
-        for parent in range(parents.shape[1]):
-            position = parent + parent // half * half
-            left, right = digest_bytes(level, position), digest_bytes(level, position + half)
-            digest = (
-                node_digest(left, right)
-                if injected is None
-                else injected_node_digest(left, right, digest_bytes(injected, parent))
-            )
-            parents[:, parent] = np.frombuffer(digest, ">u4")
-        return parents
+            return self._kernels.node_digests(level, half, injected)
+        count = size // 2
+        parents = np.arange(count)
+        left = parents + parents // half * half
+        run = -(-count // LANES) * LANES
+        children = np.zeros((DIGEST_WORDS, 2 * run), np.uint32)
+        children[:, :count] = level[:, left]
+        children[:, run : run + count] = level[:, left + half]
+        extra = None
+        if injected is not None:
+            extra = np.zeros((DIGEST_WORDS, run), np.uint32)
+            extra[:, :count] = injected
+        return self._kernels.node_digests(children, run, extra)[:, :count]
 
     def _positions(self, indices: Sequence[int] | range, size: int) -> list[int]:
         """Where the nodes j of a level of ``size`` stand in its array."""
@@ -247,7 +249,7 @@ class MerkleTree(RowsTree):
         within a height the rows are concatenated in the order given.
     widths
         Their widths without padding.
-    cap_height, keys
+    cap_height, keys, suite
         As for :class:`RowsTree`; one key of salts per distinct height, descending.
     """
 
@@ -257,6 +259,7 @@ class MerkleTree(RowsTree):
         widths: Sequence[int],
         cap_height: int,
         keys: Sequence[bytes] | None = None,
+        suite: Suite = SHA256,
     ) -> None:
         by_height: dict[int, tuple[list[Words], list[int]]] = {}
         for matrix, width in zip(matrices, widths, strict=True):
@@ -264,14 +267,16 @@ class MerkleTree(RowsTree):
             members.append(matrix)
             member_widths.append(width)
         groups = [MatrixRows(*by_height[height]) for height in sorted(by_height, reverse=True)]
-        super().__init__(groups, cap_height, keys)
+        super().__init__(groups, cap_height, keys, suite)
 
 
 class CodewordTree(RowsTree):
     """The tree of one FRI layer (see :class:`CodewordRows`); its leaves are not salted."""
 
-    def __init__(self, codeword: Words, points: int, cap_height: int) -> None:
-        super().__init__([CodewordRows(codeword, points)], cap_height)
+    def __init__(
+        self, codeword: Words, points: int, cap_height: int, suite: Suite = SHA256
+    ) -> None:
+        super().__init__([CodewordRows(codeword, points)], cap_height, suite=suite)
 
 
 def _check_powers_of_two(cosets: int, height: int) -> None:

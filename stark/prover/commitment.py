@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stark.field.memory import aligned_empty
-from stark.hash.sha256_kernels import leaf_digests
+from stark.hash import sha256_kernels
+from stark.hash.hashing import Hashing
+from stark.hash.suite import SUITES
 from stark.merkle.tree import RowsTree
 from stark.prover.masks import Masks
 from stark.prover.polynomials import Polynomials, interpolated
@@ -37,14 +39,14 @@ class PolynomialRows:
         self._polynomials = list(polynomials)
         self._widths = list(widths)
 
-    def digests(self, key: bytes | None) -> Words:
+    def digests(self, key: bytes | None, kernels: Hashing = sha256_kernels) -> Words:
         """Leaf digests, words (8, B N), of row (c, i) at column c N + i."""
         digests = aligned_empty((8, self.cosets * self.height))
         scratch = [aligned_empty(one.coefficients.shape) for one in self._polynomials]
         for coset in range(self.cosets):
             pairs = zip(self._polynomials, scratch, strict=True)
             values = [one.coset(coset, buffer) for one, buffer in pairs]
-            leaf_digests(values, self._widths, key, digests, coset * self.height)
+            kernels.leaf_digests(values, self._widths, key, digests, coset * self.height)
         return digests
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
@@ -80,8 +82,9 @@ class Commitment:
         if masks is not None and mask_cells(tree, parameters.zk):
             self.codeword_masks = _codeword_masks(tables, masks, parameters)
         self.tree: RowsTree | None = None
+        suite = SUITES[parameters.hash_suite]
         shape = tree_shape(
-            tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk
+            tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk, suite
         )
         if shape is None:
             return
@@ -92,7 +95,7 @@ class Commitment:
             self._joint_rows(tables, tree, log_size - parameters.log_blowup)
             for log_size, _ in shape.groups
         ]
-        self.tree = RowsTree(groups, shape.cap_height, keys)
+        self.tree = RowsTree(groups, shape.cap_height, keys, suite)
 
     @property
     def cap(self) -> list[bytes]:

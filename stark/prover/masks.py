@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from stark.field.extension import DEGREE
 from stark.field.memory import aligned_zeros, padded_width
-from stark.hash.sha256 import SALT_BYTES
+from stark.hash.poseidon import DIGEST_LANES
+from stark.hash.sha256 import SALT_BYTES, encode_elements
+from stark.hash.suite import SALT_KEY_ELEMENTS, SUITES
 from stark.prover.polynomials import add_mod, subtract_mod
 from stark.prover.randomness import Randomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
@@ -69,11 +71,18 @@ class Masks:
         )
 
     def salt_key(self, label: str) -> bytes:
-        """The key of the salts of a group of Merkle leaves."""
-        return self._source.draw(f"salt {label}", SALT_BYTES)
+        """The key of the salts of a group of Merkle leaves, in the form that the suite takes."""
+        return self._secret(f"salt {label}", SALT_KEY_ELEMENTS)
 
     def transcript_salt(self) -> bytes:
-        return self._source.draw("transcript salt", SALT_BYTES)
+        """A digest's worth of randomness, so that equal witnesses give different proofs."""
+        return self._secret("transcript salt", DIGEST_LANES)
+
+    def _secret(self, label: str, elements: int) -> bytes:
+        """Bytes for SHA-256; so many canonical elements for a suite that hashes elements."""
+        if SUITES[self._parameters.hash_suite].permutation is None:
+            return self._source.draw(label, SALT_BYTES)
+        return encode_elements(field_elements(self._source, label, elements).tolist())
 
     def _matrix(self, label: str, rows: int, width: int, padded: int) -> Matrix:
         matrix = aligned_zeros((rows, padded))

@@ -18,7 +18,7 @@ from stark.field.extension import Element
 from stark.field.extension_kernels import scale
 from stark.field.koalabear import GENERATOR
 from stark.fri.fold import fold, interpolate_final
-from stark.hash.sha256_kernels import grind
+from stark.hash.hashing import hashing
 from stark.merkle.multiproof import encode_opening
 from stark.merkle.tree import CodewordTree
 from stark.prover.auxiliary import auxiliary_columns
@@ -122,7 +122,9 @@ class Prover:
         self.tables: tuple[Table, ...] = key.verification.system.tables
         self.context = context
         self.publics = checked_publics(self.tables, publics)
-        self.transcript = ProverTranscript(schema(key.verification, len(context)))
+        self.transcript = ProverTranscript(
+            schema(key.verification, len(context)), key.verification.suite
+        )
         self.progress = progress or (lambda _: None)
         if self.parameters.zk and randomness is None:
             check_randomness(system_figures(key.verification.system), self.parameters)
@@ -315,7 +317,8 @@ class Prover:
         word = codewords[log_height]
         layers = []
         for layer, log_arity in enumerate(fri_schedule(self.verification)):
-            tree = CodewordTree(word, 1 << log_arity, fri_cap_height(self.verification, layer))
+            cap_height = fri_cap_height(self.verification, layer)
+            tree = CodewordTree(word, 1 << log_arity, cap_height, self.verification.suite)
             self.transcript.send_digests(f"fri {layer}", tree.cap)
             layers.append(tree)
             self.work(f"work fold {layer}")
@@ -354,7 +357,8 @@ class Prover:
         """Grind the nonce of a proof of work, if the protocol has one here."""
         bits = self.transcript.pending_work()
         if bits:
-            self.transcript.send_nonce(label, grind(self.transcript.state, bits))
+            nonce = hashing(self.verification.suite).grind(self.transcript.puzzle, bits)
+            self.transcript.send_nonce(label, nonce)
 
     # ---- helpers
 

@@ -11,6 +11,7 @@ from typing import Final, Literal, cast
 
 from stark.errors import Code, Rejected
 from stark.field.koalabear import TWO_ADICITY
+from stark.hash.suite import SUITES
 from stark.soundness.schedule import MAX_LOG_ARITY, fold_schedule
 
 RegimeName = Literal["udr", "jbr"]
@@ -19,7 +20,9 @@ BatchingName = Literal["independent", "powers"]
 REGIMES: Final[tuple[RegimeName, ...]] = ("udr", "jbr")
 BATCHINGS: Final[tuple[BatchingName, ...]] = ("independent", "powers")
 
-COLLISION_BITS: Final[Mapping[str, int]] = MappingProxyType({"sha256": 128})
+COLLISION_BITS: Final[Mapping[str, int]] = MappingProxyType(
+    {name: suite.collision_bits for name, suite in SUITES.items()}
+)
 """Hash suites by name, with the bits of security of their digests against collisions."""
 
 MIN_MULTIPLICITY: Final = 3
@@ -143,6 +146,13 @@ class ProtocolParameters:
             raise Rejected(Code.PARAMS, "rate of the code, slack included", "< 1", self.rate)
         if self.hash_suite not in COLLISION_BITS:
             raise Rejected(Code.SUITE, "hash suite", " or ".join(COLLISION_BITS), self.hash_suite)
+        most = SUITES[self.hash_suite].maximal_grind_bits
+        for label in _RANGES:
+            value = getattr(self, label)
+            if label.startswith("grinding_") and value > most:
+                raise Rejected(
+                    Code.PARAMS, f"{_words(label)} with {self.hash_suite}", f"0..{most}", value
+                )
 
     @property
     def final_length(self) -> int:

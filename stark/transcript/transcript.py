@@ -1,6 +1,8 @@
-"""The Fiat-Shamir transcript over SHA-256, driven by a schema.
+"""The Fiat-Shamir transcript, driven by a schema, over the hash of a suite.
 
-The state is a 32-byte chaining value. Every item, message or challenge, updates it by
+Both sides walk the schema item by item: every message is absorbed, every challenge follows from all
+that was said before it. Over SHA-256 the state is a 32-byte chaining value that every item, message
+or challenge, updates by
 
     state <- SHA-256("SLt1" || state || len(label) || label || len(data) || data)
 
@@ -8,19 +10,19 @@ with 8-byte little-endian lengths, so that item boundaries are bound and [5, 7] 
 [5, 7, 0] or [5], [7]. A challenge item absorbs its label with empty data; its output is the
 concatenation of SHA-256("SLs1" || state || counter), read as 32-bit little-endian words. Field
 elements take the low 31 bits of a word and reject values >= p; indices take the low bits.
+
+Over an algebraic suite the state is that of a duplex sponge, see ``stark.transcript.cores``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from stark.errors import Code, Rejected, UsageError
-from stark.field.extension import Element
-from stark.field.koalabear import P
-from stark.hash.sha256 import grind_succeeds
+from stark.field.extension import DEGREE, Element
+from stark.hash.suite import SHA256, Suite
+from stark.transcript.cores import start_core
 from stark.transcript.encoding import (
     NONCE_SIZE,
     Kind,
@@ -33,20 +35,33 @@ from stark.transcript.encoding import (
 )
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
 
-_ABSORB = b"SLt1"
-_SQUEEZE = b"SLs1"
-_MASK31 = (1 << 31) - 1
-
 ItemType = TypeVar("ItemType", Known, Sent, Grinding, Drawn, DrawnIndices)
 
 
 class Transcript:
     """The common part of both sides: the schema's cursor, absorbing and squeezing."""
 
-    def __init__(self, schema: Sequence[Item]) -> None:
+    def __init__(self, schema: Sequence[Item], suite: Suite = SHA256) -> None:
         self._schema = schema
         self._cursor = 0
-        self.state = bytes(32)
+        self._core = start_core(suite, schema)
+
+    @property
+    def state(self) -> bytes:
+        """What everything said so far has become."""
+        return self._core.state
+
+    @property
+    def puzzle(self) -> bytes:
+        """What a proof of work would be about now, as the suite's ``grind`` takes it."""
+        return self._core.puzzle
+
+    def works(self, nonce: int, bits: int) -> bool:
+        """Whether ``nonce``, below 2^64, is a proof of work of that many bits now.
+
+        Rejected(Canonical) for one that the suite cannot absorb.
+        """
+        return self._core.works(nonce.to_bytes(NONCE_SIZE, "little"), bits)
 
     # ---- items that both sides treat alike
 
@@ -61,19 +76,18 @@ class Transcript:
         """The extension elements of a challenge item."""
         item = self._next(Drawn, label)
         self._absorb(label, b"")
-        words = self._field_words()
+        flat, self._core = self._core.elements(DEGREE * item.count)
         return tuple(
-            (next(words), next(words), next(words), next(words), next(words))
-            for _ in range(item.count)
+            (flat[i], flat[i + 1], flat[i + 2], flat[i + 3], flat[i + 4])
+            for i in range(0, len(flat), DEGREE)
         )
 
     def draw_indices(self, label: str) -> tuple[int, ...]:
         """The query indices of a challenge item."""
         item = self._next(DrawnIndices, label)
         self._absorb(label, b"")
-        words = self._words()
-        mask = (1 << item.log_bound) - 1
-        return tuple(next(words) & mask for _ in range(item.count))
+        indices, self._core = self._core.integers(item.count, item.log_bound)
+        return tuple(indices)
 
     def finish(self) -> None:
         """Check that every item of the schema has been walked."""
@@ -94,36 +108,15 @@ class Transcript:
         return item
 
     def _absorb(self, label: str, data: bytes) -> None:
-        name = label.encode()
-        self.state = hashlib.sha256(
-            b"".join(
-                (
-                    _ABSORB,
-                    self.state,
-                    len(name).to_bytes(8, "little"),
-                    name,
-                    len(data).to_bytes(8, "little"),
-                    data,
-                )
-            )
-        ).digest()
-
-    def _words(self) -> Iterator[int]:
-        counter = 0
-        while True:
-            block = hashlib.sha256(_SQUEEZE + self.state + counter.to_bytes(8, "little")).digest()
-            yield from struct.unpack("<8I", block)
-            counter += 1
-
-    def _field_words(self) -> Iterator[int]:
-        return (word & _MASK31 for word in self._words() if word & _MASK31 < P)
+        """Absorb the item that the cursor has just passed; challenges have no data."""
+        self._core = self._core.absorb(self._schema[self._cursor - 1], data)
 
 
 class VerifierTranscript(Transcript):
     """Takes the prover's messages from a proof, in order."""
 
-    def __init__(self, schema: Sequence[Item], reader: Reader) -> None:
-        super().__init__(schema)
+    def __init__(self, schema: Sequence[Item], reader: Reader, suite: Suite = SHA256) -> None:
+        super().__init__(schema, suite)
         self._reader = reader
 
     def receive_field(self, label: str) -> tuple[int, ...]:
@@ -141,7 +134,7 @@ class VerifierTranscript(Transcript):
             return
         item = self._next(Grinding, label)
         nonce = self._reader.take(NONCE_SIZE, label)
-        if not grind_succeeds(self.state, int.from_bytes(nonce, "little"), item.bits):
+        if not self._core.works(nonce, item.bits):
             raise Rejected(Code.POW, label, f"{item.bits} bits of work", nonce.hex())
         self._absorb(label, nonce)
 
@@ -157,8 +150,8 @@ class VerifierTranscript(Transcript):
 class ProverTranscript(Transcript):
     """Collects the prover's messages as the bytes of the proof."""
 
-    def __init__(self, schema: Sequence[Item]) -> None:
-        super().__init__(schema)
+    def __init__(self, schema: Sequence[Item], suite: Suite = SHA256) -> None:
+        super().__init__(schema, suite)
         self.proof = bytearray()
 
     def send_field(self, label: str, values: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from functools import cached_property
 from stark.constraints.expression import Part
 from stark.errors import UsageError
 from stark.field.koalabear import TWO_ADICITY
+from stark.hash.suite import SUITES, Suite
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import System, Table
 
@@ -49,6 +50,8 @@ class VerificationKey:
             raise UsageError("system and parameters must agree on whether proofs hide the witness")
         if any(digest == bytes(32) for digest in self.preprocessed_cap):
             raise UsageError("the preprocessed commitment is a placeholder of zeros")
+        if not all(map(self.suite.is_digest, self.preprocessed_cap)):
+            raise UsageError(f"the preprocessed commitment has no digests of {self.suite.name}")
         for table in self.system.tables:
             if table.quotient_chunks > 1 << parameters.log_blowup:
                 raise UsageError(
@@ -76,6 +79,11 @@ class VerificationKey:
             table.width(Part.PREPROCESSED) for table in self.system.tables
         ):
             raise UsageError("a preprocessed commitment is needed exactly if columns are fixed")
+
+    @property
+    def suite(self) -> Suite:
+        """What proofs for this key are hashed with; never a proof's choice."""
+        return SUITES[self.parameters.hash_suite]
 
     @cached_property
     def shape(self) -> bytes:

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from stark.constraints.expression import Part
 from stark.field.extension import DEGREE
+from stark.hash.suite import SHA256, Suite
 from stark.merkle.multiproof import TreeShape
 from stark.system import Table
 
@@ -80,7 +81,12 @@ def tables_in(tables: Sequence[Table], tree: Tree, log_height: int) -> list[int]
 
 
 def tree_shape(
-    tables: Sequence[Table], tree: Tree, log_blowup: int, cap_height: int, zk: bool
+    tables: Sequence[Table],
+    tree: Tree,
+    log_blowup: int,
+    cap_height: int,
+    zk: bool,
+    suite: Suite = SHA256,
 ) -> TreeShape | None:
     """Shape of a commitment: at each height, the rows of its tables one after the other.
 
@@ -99,4 +105,5 @@ def tree_shape(
         groups=tuple(groups),
         salted=zk and tree is not Tree.PREPROCESSED,
         cap_height=0 if tree is Tree.PREPROCESSED else min(cap_height, groups[-1][0]),
+        suite=suite,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stark.system import Table
-from stark.transcript.encoding import Kind
+from stark.transcript.encoding import DIGEST_SIZE, Kind
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import TableLayout, Tree, tree_shape
@@ -29,7 +29,7 @@ def schema(key: VerificationKey, context_size: int) -> list[Item]:
     items: list[Item] = [
         Known("protocol", Kind.BYTE, len(PROTOCOL)),
         Known("parameters", Kind.BYTE, len(parameters.encode())),
-        Known("key", Kind.DIGEST, 1),
+        Known("key", Kind.BYTE, DIGEST_SIZE),
         Known("context", Kind.BYTE, context_size),
     ]
     items += [Known(f"public {table.name}", Kind.FIELD, table.public_count) for table in tables]

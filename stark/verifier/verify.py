@@ -90,7 +90,7 @@ def verify(key: VerificationKey, proof: bytes, publics: PublicValues, context: b
     reader = Reader(proof)
     check_header(reader, key)
 
-    transcript = VerifierTranscript(schema(key, len(context)), reader)
+    transcript = VerifierTranscript(schema(key, len(context)), reader, key.suite)
     bind(transcript, key, values, context)
     if key.parameters.zk:
         transcript.receive_digests("salt")
@@ -266,7 +266,7 @@ def open_columns(
     codewords: dict[int, dict[int, Element]] = {}
     for tree in Tree:
         shape = tree_shape(
-            tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk
+            *(tables, tree, parameters.log_blowup, parameters.cap_height, parameters.zk, key.suite)
         )
         if shape is None:
             continue
@@ -322,6 +322,7 @@ def open_layers(
             groups=((log_leaves, ext.DEGREE << log_arity),),
             salted=False,
             cap_height=fri_cap_height(key, layer),
+            suite=key.suite,
         )
         inside = [index % (1 << log_leaves) for index in indices]
         opening = read_tree(reader, commitments.layers[layer], shape, inside, f"fri layer {layer}")

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 import pytest
 from golden.make import CONTEXT, load
 from support.mutations import (
-    PARAMETER_FIELDS,
-    SHAPE_FIELDS,
-    SHAPE_SIZE,
     ProofMap,
+    byte_places,
     flipped,
     next_element,
 )
@@ -23,25 +21,6 @@ from air.verification import verify_publication
 from stark.errors import Rejected
 from stark.field.koalabear import P
 from stark.verifier.verify import verify
-
-
-def byte_places(parts: ProofMap) -> Iterator[tuple[str, int]]:
-    """A byte of every field that is not an element: its name and where it is."""
-    for name, section in parts.sections.items():
-        yield name, section.start
-        yield name, section.end - 1
-    for name, (offset, size) in PARAMETER_FIELDS.items():
-        yield from ((name, parts.sections["parameters"].start + offset + k) for k in range(size))
-    shape = parts.sections["shape"]
-    for table in range(shape.start + 2, shape.end, SHAPE_SIZE):
-        for name, offset, size in SHAPE_FIELDS:
-            yield from ((name, table + offset + k) for k in range(size))
-    for name, tree in parts.trees.items():
-        for group, rows in enumerate(tree.opening.rows):
-            for place in range(len(rows)):
-                if tree.shape.salted and place % 4 == 0:
-                    yield f"salt of {name}", tree.salt(group, place)
-        yield from ((f"sibling of {name}", at) for at in tree.siblings[::4])
 
 
 def require_rejected(name: str, data: bytes, what: str) -> None:

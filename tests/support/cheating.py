@@ -25,6 +25,7 @@ from support.cheating_cases import (
     hidden_case,
     products_case,
     refused,
+    suite_case,
 )
 from support.cheating_rounds import (
     DeafProver,
@@ -81,5 +82,6 @@ __all__ = [
     "refused",
     "solve_linear",
     "solve_quotient",
+    "suite_case",
     "without_constraint",
 ]

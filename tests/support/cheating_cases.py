@@ -144,6 +144,19 @@ def hidden_case(silent: bool = False) -> Case:
 
 
 @cache
+def suite_case(hash_suite: str, zk: bool = False, silent: bool = False) -> Case:
+    """The three tables under another hash suite, with masks or without, three queries."""
+    example = products()
+    system = System([table.air for table in example.system.tables], zk=zk)
+    chosen: dict[str, Any] = {"queries": 3, "hash_suite": hash_suite}
+    if zk:
+        chosen |= {"zk": True, "log_slack": 3, "log_blowup": 3}
+    if silent:
+        chosen |= SILENT
+    return case(Example(system, example.traces, example.publics), parameters(**chosen))
+
+
+@cache
 def everywhere_case() -> Case:
     """16 rows, all 64 points of the evaluation domain queried."""
     return case(fibonacci(4), parameters(**EVERYWHERE))

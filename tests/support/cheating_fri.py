@@ -45,7 +45,8 @@ class LyingInFri(Prover):
         layers = []
         for layer, log_arity in enumerate(fri_schedule(self.verification)):
             word = self.committed(layer, word)
-            tree = CodewordTree(word, 1 << log_arity, fri_cap_height(self.verification, layer))
+            cap_height = fri_cap_height(self.verification, layer)
+            tree = CodewordTree(word, 1 << log_arity, cap_height, self.verification.suite)
             self.transcript.send_digests(f"fri {layer}", tree.cap)
             layers.append(tree)
             self.work(f"work fold {layer}")
@@ -69,7 +70,7 @@ class OtherSchedule(Prover):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.claimed = self.verification
-        self.transcript = ProverTranscript(schema(self.other, len(self.context)))
+        self.transcript = ProverTranscript(schema(self.other, len(self.context)), self.other.suite)
 
     def fri(self, codewords: Mapping[int, Matrix]) -> list[CodewordTree]:
         self.verification, self.parameters = self.other, self.other.parameters

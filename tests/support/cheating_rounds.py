@@ -13,6 +13,7 @@ from typing import Any
 
 from stark.field import extension as ext
 from stark.field.extension import Element
+from stark.hash.suite import SHA256, Suite
 from stark.merkle.tree import CodewordTree
 from stark.prover.commitment import Commitment
 from stark.prover.openings import TableColumns
@@ -224,8 +225,10 @@ class _Elsewhere:
 class DeafTranscript(ProverTranscript):
     """Does not absorb some items."""
 
-    def __init__(self, schema: Sequence[Any], omitted: frozenset[str]) -> None:
-        super().__init__(schema)
+    def __init__(
+        self, schema: Sequence[Any], omitted: frozenset[str], suite: Suite = SHA256
+    ) -> None:
+        super().__init__(schema, suite)
         self._omitted = omitted
 
     def _absorb(self, label: str, data: bytes) -> None:
@@ -241,7 +244,7 @@ class DeafProver(Prover):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         items = schema(self.verification, len(self.context))
-        self.transcript = DeafTranscript(items, self.omitted)
+        self.transcript = DeafTranscript(items, self.omitted, self.verification.suite)
 
 
 class DeafVerifierTranscript(VerifierTranscript):

@@ -181,7 +181,7 @@ class ProofMap:
 
     def _messages(self, reader: Reader, publics: PublicValues, context: bytes) -> None:
         items = schema(self.key, len(context))
-        transcript = VerifierTranscript(items, reader)
+        transcript = VerifierTranscript(items, reader, self.key.suite)
         bind(transcript, self.key, checked_publics(self.key.system.tables, publics), context)
         for item in items:
             if isinstance(item, Sent):
@@ -212,6 +212,7 @@ class ProofMap:
                 parameters.log_blowup,
                 parameters.cap_height,
                 parameters.zk,
+                self.key.suite,
             )
             if shape is not None:
                 cap = (
@@ -225,6 +226,7 @@ class ProofMap:
                 groups=((fri_leaf_log_size(self.key, layer), 5 << log_arity),),
                 salted=False,
                 cap_height=fri_cap_height(self.key, layer),
+                suite=self.key.suite,
             )
             self._open(reader, f"fri {layer}", shape, self.data(f"fri {layer}"))
 
@@ -234,6 +236,25 @@ class ProofMap:
         opening, reader.position = read_opening(reader.data, start, shape, inside)
         digests = tuple(cap[i : i + DIGEST_SIZE] for i in range(0, len(cap), DIGEST_SIZE))
         self.trees[name] = OpenedTree(name, start, reader.position, shape, inside, digests, opening)
+
+
+def byte_places(parts: ProofMap) -> Iterator[tuple[str, int]]:
+    """A byte of every field that is not an element: its name and where it is."""
+    for name, section in parts.sections.items():
+        yield name, section.start
+        yield name, section.end - 1
+    for name, (offset, size) in PARAMETER_FIELDS.items():
+        yield from ((name, parts.sections["parameters"].start + offset + k) for k in range(size))
+    shape = parts.sections["shape"]
+    for table in range(shape.start + 2, shape.end, SHAPE_SIZE):
+        for name, offset, size in SHAPE_FIELDS:
+            yield from ((name, table + offset + k) for k in range(size))
+    for name, tree in parts.trees.items():
+        for group, rows in enumerate(tree.opening.rows):
+            for place in range(len(rows)):
+                if tree.shape.salted and place % 4 == 0:
+                    yield f"salt of {name}", tree.salt(group, place)
+        yield from ((f"sibling of {name}", at) for at in tree.siblings[::4])
 
 
 def overwritten(proof: bytes, start: int, data: bytes) -> bytes:

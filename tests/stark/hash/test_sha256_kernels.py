@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stark.field.koalabear import P
 from stark.field.memory import padded_width
 from stark.field.montgomery import from_montgomery, to_montgomery
+from stark.hash.digest_arrays import codeword_rows
 from stark.hash.sha256 import (
     encode_elements,
     grind_succeeds,
@@ -23,7 +24,6 @@ from stark.hash.sha256 import (
 )
 from stark.hash.sha256_kernels import (
     codeword_leaf_digests,
-    codeword_rows,
     digest_bytes,
     grind,
     leaf_digests,

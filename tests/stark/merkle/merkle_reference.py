@@ -1,4 +1,7 @@
-"""A Merkle tree in natural order with hashlib alone: what ``stark.merkle`` must agree with."""
+"""A Merkle tree in natural order: what ``stark.merkle`` must agree with.
+
+Over SHA-256 with hashlib alone; over another suite with its functions on bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from stark.hash.suite import SHA256, Suite
 from stark.merkle.multiproof import MultiOpening
 
 
@@ -19,6 +23,7 @@ class ReferenceTree:
 
     rows: Mapping[int, Sequence[bytes]]
     salts: Mapping[int, Sequence[bytes]] | None = None
+    suite: Suite = SHA256
     levels: dict[int, list[bytes]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,15 +35,30 @@ class ReferenceTree:
             pairs = [(level[j], level[j + size]) for j in range(size)]
             if size in self.rows:
                 extra = self.leaves(size)
-                level = [digest(b"SLi1", *pair, extra[j]) for j, pair in enumerate(pairs)]
+                level = [self.injected(*pair, extra[j]) for j, pair in enumerate(pairs)]
             else:
-                level = [digest(b"SLn1", *pair) for pair in pairs]
+                level = [self.node(*pair) for pair in pairs]
             self.levels[size] = level
 
     def leaves(self, size: int) -> list[bytes]:
         salts = [b""] * size if self.salts is None else self.salts[size]
         pairs = zip(salts, self.rows[size], strict=True)
-        return [digest(b"SLl1", salt, row) for salt, row in pairs]
+        return [self.leaf(salt, row) for salt, row in pairs]
+
+    def leaf(self, salt: bytes, row: bytes) -> bytes:
+        if self.suite is SHA256:
+            return digest(b"SLl1", salt, row)
+        return self.suite.leaf_digest(row, salt)
+
+    def node(self, left: bytes, right: bytes) -> bytes:
+        if self.suite is SHA256:
+            return digest(b"SLn1", left, right)
+        return self.suite.node_digest(left, right)
+
+    def injected(self, left: bytes, right: bytes, leaf: bytes) -> bytes:
+        if self.suite is SHA256:
+            return digest(b"SLi1", left, right, leaf)
+        return self.suite.injected_node_digest(left, right, leaf)
 
     def open(self, indices: Iterable[int], cap_height: int) -> MultiOpening:
         distinct = set(indices)

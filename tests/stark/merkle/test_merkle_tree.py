@@ -15,7 +15,8 @@ from stark.errors import Code, Rejected, UsageError
 from stark.field.koalabear import P
 from stark.field.memory import padded_width
 from stark.field.montgomery import to_montgomery
-from stark.hash.sha256 import encode_elements, leaf_salt
+from stark.hash.sha256 import encode_elements
+from stark.hash.suite import SHA256, SUITES, Suite
 from stark.merkle.multiproof import verify_opening
 from stark.merkle.tree import CodewordTree, MatrixRows, MerkleTree, RowsTree
 
@@ -46,6 +47,10 @@ def compare(tree: RowsTree, reference: ReferenceTree, cap_height: int, seed: int
         verify_opening(tree.cap, tree.shape, indices, *parts, "test tree")
 
 
+over_suites = pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+
+
+@over_suites
 @settings(max_examples=40, deadline=None)
 @given(
     log_cosets=st.integers(0, 5),
@@ -54,15 +59,22 @@ def compare(tree: RowsTree, reference: ReferenceTree, cap_height: int, seed: int
     data=st.data(),
 )
 def test_trees_of_matrices(
-    log_cosets: int, matrices: list[tuple[int, int]], salted: bool, data: st.DataObject
+    suite: Suite,
+    log_cosets: int,
+    matrices: list[tuple[int, int]],
+    salted: bool,
+    data: st.DataObject,
 ) -> None:
+    if suite is not SHA256:
+        # Scalar permutations take a thousand times as long as hashlib.
+        log_cosets, matrices = log_cosets % 3, [(n % 5, width) for n, width in matrices]
     cosets = 1 << log_cosets
     arrays = [
         random_extension(cosets, 1 << log_height, width, seed)
         for seed, (log_height, width) in enumerate(matrices)
     ]
     heights = sorted({1 << log_height for log_height, _ in matrices}, reverse=True)
-    keys = [bytes([height] * 32) for height in heights]
+    keys = [bytes([height] * (32 if suite is SHA256 else 28)) for height in heights]
     rows, salts_by_size = {}, {}
     for height, key in zip(heights, keys, strict=True):
         chosen = [values for _, values in arrays if values.shape[1] == height]
@@ -70,19 +82,23 @@ def test_trees_of_matrices(
         size = cosets * height
         rows[size] = [encode_elements(row.tolist()) for row in natural(joined, cosets)]
         places = np.arange(size).reshape(cosets, height).tolist()
-        salts_by_size[size] = [leaf_salt(key, place) for place in natural(places, cosets)]
+        salts_by_size[size] = [suite.leaf_salt(key, place) for place in natural(places, cosets)]
     cap_height = data.draw(st.integers(0, min(rows).bit_length() - 1))
 
     widths = [width for _, width in matrices]
-    tree = MerkleTree([a for a, _ in arrays], widths, cap_height, keys if salted else None)
-    compare(tree, ReferenceTree(rows, salts_by_size if salted else None), cap_height, 3)
+    tree = MerkleTree([a for a, _ in arrays], widths, cap_height, keys if salted else None, suite)
+    reference = ReferenceTree(rows, salts_by_size if salted else None, suite)
+    compare(tree, reference, cap_height, 3)
 
 
+@over_suites
 @pytest.mark.parametrize(
     ("cosets", "length", "points", "cap_height"),
     [(4, 128, 8, 2), (2, 256, 16, 0), (8, 16, 4, 5), (4, 8, 8, 1), (1, 64, 1, 3)],
 )
-def test_trees_of_codewords(cosets: int, length: int, points: int, cap_height: int) -> None:
+def test_trees_of_codewords(
+    suite: Suite, cosets: int, length: int, points: int, cap_height: int
+) -> None:
     generator = np.random.default_rng(length)
     values = generator.integers(0, P, (5, cosets, length))
     height = length // points
@@ -92,8 +108,8 @@ def test_trees_of_codewords(cosets: int, length: int, points: int, cap_height: i
         c, i = j % cosets, j // cosets
         elements = [values[:, c, i + t * height].tolist() for t in range(points)]
         rows.append(encode_elements([x for element in elements for x in element]))
-    tree = CodewordTree(to_montgomery(values), points, cap_height)
-    compare(tree, ReferenceTree({size: rows}), cap_height, 4)
+    tree = CodewordTree(to_montgomery(values), points, cap_height, suite)
+    compare(tree, ReferenceTree({size: rows}, suite=suite), cap_height, 4)
 
 
 def test_shape_lists_sizes_and_whole_widths() -> None:

@@ -15,16 +15,19 @@ ROOT = Path(__file__).parents[3]
 PROVE = """
 import hashlib, sys
 import numpy as np
-from support.cheating import Seeded, hidden_case
+from support.cheating import Seeded, hidden_case, suite_case
 from stark.hash.poseidon2_kernels import permute_many
 from stark.hash.poseidon_kernels import chain, compress_many, trace_cells
 from stark.hash.sha256_messages import hash_messages
+from stark.hash.suite import POSEIDON1_SUITE, POSEIDON2_SUITE
 from stark.prover.prove import prove
 
 one = hidden_case()
 digest = hashlib.sha256(
     prove(one.key, one.example.traces, one.publics, one.context, randomness=Seeded(b"x"))
 )
+for suite in (POSEIDON1_SUITE, POSEIDON2_SUITE):
+    digest.update(suite_case(suite.name, zk=True).honest())
 words = (np.arange(64 * 16, dtype=np.uint32) * np.uint32(2000003)).reshape(64, 16)
 cells = np.zeros((64, 160), np.uint32)
 trace_cells(words, cells)

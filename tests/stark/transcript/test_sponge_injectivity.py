@@ -16,6 +16,7 @@ from support.checks import check, check_equal
 import stark.hash.poseidon as poseidon
 from stark.field.koalabear import P
 from stark.hash.poseidon import POSEIDON1, RATE, PoseidonParameters, compress, sponge_hash
+from stark.hash.suite import SUITES, Suite
 from stark.transcript.encoding import Kind, encode_field
 from stark.transcript.schema import Known
 from stark.transcript.transcript import Transcript
@@ -87,8 +88,9 @@ def test_one_message_of_two_is_not_two_messages() -> None:
 Message = tuple[str, list[int]]
 
 
-def state_of(sequence: Sequence[Message]) -> bytes:
-    transcript = Transcript([Known(label, Kind.FIELD, len(values)) for label, values in sequence])
+def state_of(sequence: Sequence[Message], suite: Suite) -> bytes:
+    items = [Known(label, Kind.FIELD, len(values)) for label, values in sequence]
+    transcript = Transcript(items, suite)
     for label, values in sequence:
         transcript.known(label, encode_field(values))
     return transcript.state
@@ -99,23 +101,32 @@ sequences = st.lists(
 )
 
 
+over_suites = pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+
+
+@over_suites
 @settings(max_examples=150, deadline=None)
-@given(sequences, sequences)
-@example([("a", [5, 7])], [("a", [5, 7, 0])])
-@example([("a", [5, 7])], [("a", [5]), ("a", [7])])
-@example([("a", [5]), ("b", [7])], [("b", [5]), ("a", [7])])
-@example([("a", []), ("a", [5])], [("a", [5]), ("a", [])])
+@given(first=sequences, second=sequences)
+@example(first=[("a", [5, 7])], second=[("a", [5, 7, 0])])
+@example(first=[("a", [5, 7])], second=[("a", [5]), ("a", [7])])
+@example(first=[("a", [5]), ("b", [7])], second=[("b", [5]), ("a", [7])])
+@example(first=[("a", []), ("a", [5])], second=[("a", [5]), ("a", [])])
 def test_two_sequences_of_field_elements_never_share_a_state(
-    first: list[Message], second: list[Message]
+    suite: Suite, first: list[Message], second: list[Message]
 ) -> None:
-    check_equal(state_of(first) == state_of(second), first == second)
+    check_equal(state_of(first, suite) == state_of(second, suite), first == second)
 
 
+@over_suites
 @settings(max_examples=60, deadline=None)
-@given(st.lists(elements, min_size=2, max_size=8), st.data())
-def test_where_a_message_is_cut_matters(values: list[int], data: st.DataObject) -> None:
+@given(values=st.lists(elements, min_size=2, max_size=12), data=st.data())
+def test_where_a_message_is_cut_matters(
+    suite: Suite, values: list[int], data: st.DataObject
+) -> None:
     cuts = st.integers(0, len(values))
     first, second = data.draw(cuts), data.draw(cuts)
-    states = [state_of([("a", values[:cut]), ("a", values[cut:])]) for cut in (first, second)]
+    states = [
+        state_of([("a", values[:cut]), ("a", values[cut:])], suite) for cut in (first, second)
+    ]
     check_equal(states[0] == states[1], first == second)
-    check(state_of([("a", values)]) not in states, "one message is not two")
+    check(state_of([("a", values)], suite) not in states, "one message is not two")

@@ -17,6 +17,7 @@ from support.checks import check, check_equal
 from stark.errors import Code, Rejected, UsageError
 from stark.field.koalabear import P
 from stark.hash.sha256 import grind_succeeds
+from stark.transcript import cores
 from stark.transcript.encoding import (
     Kind,
     Reader,
@@ -449,7 +450,7 @@ def test_elements_are_canonical_and_uniform() -> None:
 def test_words_of_p_or_more_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     # No reduction mod p, which would favour small values; the top bit of a word is not used.
     words = iter([P, 2**31 - 1, P - 1, 2**31 + 5, P + 2**31, 0, 1, 2, 3])
-    monkeypatch.setattr(Transcript, "_words", lambda self: words)
+    monkeypatch.setattr(cores, "_words", lambda state: words)
     check_equal(Transcript([Drawn("a", 1)]).draw("a"), ((P - 1, 5, 0, 1, 2),))
 
 

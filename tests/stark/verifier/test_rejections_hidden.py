@@ -40,7 +40,7 @@ from stark.errors import Code, Rejected
 from stark.field import extension as ext
 from stark.field.extension import DEGREE, Element
 from stark.field.koalabear import P
-from stark.hash.sha256_kernels import leaf_digests
+from stark.hash.suite import Sha256Suite
 from stark.prover.commitment import PolynomialRows
 from stark.prover.masks import Masks
 from stark.prover.prove import Prover
@@ -376,7 +376,7 @@ def test_f14_salts_in_the_file(name: str) -> None:
 
 def test_f14_one_salt_for_all_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     # Honestly committed: nothing is hidden, and that shows. Salts of zeros read as eight columns.
-    def digests(self: Any, key: bytes | None) -> Matrix:
+    def digests(self: Any, key: bytes | None, kernels: Any) -> Matrix:
         result = np.empty((8, self.cosets * self.height), np.uint32)
         for coset in range(self.cosets):
             values = [one.coset(coset) for one in self._polynomials]
@@ -384,11 +384,11 @@ def test_f14_one_salt_for_all_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
             if key is not None:
                 values = [np.zeros((self.height, 16), np.uint32), *values]
                 widths = [8, *widths]
-            leaf_digests(values, widths, None, result, coset * self.height)
+            kernels.leaf_digests(values, widths, None, result, coset * self.height)
         return result
 
     monkeypatch.setattr(PolynomialRows, "digests", digests)
-    monkeypatch.setattr("stark.merkle.tree.leaf_salt", lambda key, place: bytes(32))
+    monkeypatch.setattr(Sha256Suite, "leaf_salt", lambda self, key, place: bytes(32))
     one = hidden_case()
     proof = one.prove(Prover)
     expect(one, proof, Code.ZK)

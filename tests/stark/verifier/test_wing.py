@@ -103,6 +103,8 @@ def test_a_proof_is_verified_with_nothing_but_python(options: tuple[str, ...]) -
         "stark.transcript.transcript",
         "stark.hash.poseidon",
         "stark.hash.sha256",
+        "stark.hash.suite",
+        "stark.transcript.cores",
         "stark.soundness",
         "stark.gadgets.poseidon",
         "stark.system",
