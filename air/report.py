@@ -156,7 +156,7 @@ def security_lines(security: Report) -> list[str]:
     return [
         (
             f"Security: at least {cut_bits(security.minimum)} bits in every round (weakest: "
-            f"{security.weakest.name}), {cut_bits(security.union)} for the sum over a batch's rounds"
+            f"{security.weakest.name}), {cut_bits(security.union)} in sum over a batch"
         ),
         f"  rounds: {rounds}",
         "  assumed:",

@@ -83,8 +83,8 @@ def prove(
     progress
         Called with the name of each round as it begins.
     randomness
-        Where masks and salts come from; the operating system by default. Anything else is for
-        tests: masks that can be guessed hide nothing.
+        Where masks and salts come from; by default the operating system, and it is checked that
+        they are long enough to hide. Anything else is for tests.
     lean
         Take less memory, about half, for about an eighth more time: no evaluation is kept.
 
@@ -100,6 +100,9 @@ def prove(
         ``Public`` or ``Canonical``, for public values that no verifier accepts; ``ZK``, if the
         masks of a table are too short to hide what a proof shows.
     """
+    parameters = key.verification.parameters
+    if parameters.zk and randomness is None:
+        check_randomness(system_figures(key.verification.system), parameters)
     return Prover(key, publics, context, progress, randomness, lean).run(traces)
 
 
@@ -126,8 +129,6 @@ class Prover:
             schema(key.verification, len(context)), key.verification.suite
         )
         self.progress = progress or (lambda _: None)
-        if self.parameters.zk and randomness is None:
-            check_randomness(system_figures(key.verification.system), self.parameters)
         self.masks = (
             Masks(self.parameters, randomness or SystemRandomness()) if self.parameters.zk else None
         )

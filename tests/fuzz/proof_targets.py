@@ -56,7 +56,7 @@ def comparisons_passed() -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in (
-            "stark.transcript.transcript.grind_succeeds",
+            "stark.transcript.cores.grind_succeeds",
             "stark.verifier.verify.check_table",
             "stark.verifier.verify.check_buses",
             "stark.verifier.verify.verify_opening",

@@ -240,15 +240,22 @@ def test_starts_without_the_prover(proof_path: Path, arguments: list[str]) -> No
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="named pipes and SIGINT are POSIX")
 @pytest.mark.parametrize("program", [["air.verify"], ["air.cli.main", "verify"]])
 def test_interrupt(tmp_path: Path, program: list[str]) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", *program, str(pipe)]
-    # Opening the pipe for writing waits until the program opens it for reading.
+    # Opening the pipe for writing waits until the program opens it for reading. A shell may have
+    # started these tests with interrupts ignored, which programs inherit.
     with (
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        ) as process,
         pipe.open("wb"),
     ):
         process.send_signal(signal.SIGINT)

@@ -43,7 +43,7 @@ def test_all_randomness_comes_from_the_operating_system(monkeypatch: pytest.Monk
     proofs = []
     for seed in (b"a", b"a", b"b"):
         monkeypatch.setattr(secrets, "token_bytes", stream(seed))
-        proofs.append(prove(one.key, one.example.traces, one.publics))
+        proofs.append(Prover(one.key, one.publics).run(one.example.traces))
     assert proofs[0] == proofs[1] != proofs[2]
 
 
@@ -257,6 +257,6 @@ def test_a_proving_key_holds_nothing_of_a_witness() -> None:
     one = hidden_case()
     before = prove(one.key, one.example.traces, one.publics, randomness=Seeded(b"k"))
     other = products(real=3)
-    prove(one.key, other.traces, other.publics)
+    Prover(one.key, other.publics).run(other.traces)
     after = prove(one.key, one.example.traces, one.publics, randomness=Seeded(b"k"))
     assert before == after

@@ -35,7 +35,6 @@ from stark.errors import Code, Rejected, UsageError
 from stark.field.koalabear import P
 from stark.hash.suite import POSEIDON1_SUITE, POSEIDON2_SUITE, SHA256, SUITES
 from stark.merkle.multiproof import verify_opening
-from stark.prover.prove import prove
 from stark.soundness import PROFILES
 from stark.soundness.estimate import estimate
 from stark.soundness.parameters import ProtocolParameters
@@ -100,7 +99,9 @@ def test_other_parameters(name: str, changes: dict[str, object]) -> None:
 @over_names
 def test_masks_come_from_the_operating_system_by_default(name: str) -> None:
     one = suite_case(name, True)
-    first, second = (prove(one.key, one.example.traces, one.publics, one.context) for _ in range(2))
+    first, second = (
+        Prover(one.key, one.publics, one.context).run(one.example.traces) for _ in range(2)
+    )
     one.verify(first)
     one.verify(second)
     assert first != second
