@@ -22,6 +22,7 @@ from air.proof_size import message_bytes, proof_trees
 from air.shape import LOG_RANGE, Shape
 from air.snapshot.table import Snapshot
 from air.tables.batch import batch_system
+from stark import parallel
 from stark.constraints.expression import Part
 from stark.field.extension import DEGREE
 from stark.field.koalabear import P
@@ -34,7 +35,7 @@ from stark.soundness.search import PROFILES
 from stark.system import Table
 from stark.verifier.layout import Tree, cells
 
-BASE_BYTES = 290 << 20
+BASE_BYTES = 325 << 20
 """The interpreter with numpy, numba, pyarrow and the compiled kernels."""
 
 ALLOCATED = 1.18
@@ -47,15 +48,18 @@ MARGIN = 0.9
 _DRAWS = 8
 """Sets of queries over which the size of a proof is averaged."""
 
+_FRESH_BYTES = 1 << 27
+"""Memory that is touched to see how long that takes."""
+
 _WORD = 4
 _NODE_BYTES = 2 * DIGEST_BYTES
 """A tree keeps all its levels: twice its leaves."""
 
 
-REST = 1.75
+REST = 2.15
 """All of a batch's time by that of its transforms and its hashing, measured."""
 
-FIXED_SECONDS = 0.25
+FIXED_SECONDS = 0.3
 """Proofs of work, small tables, the transcript: what does not grow with a batch."""
 
 SECONDS_PER_ACCOUNT = 3e-6
@@ -90,10 +94,12 @@ class Resources:
 
 @dataclass(frozen=True)
 class Speeds:
-    """Seconds on all cores: per cell of a transform, per byte hashed into leaves."""
+    """Seconds on all cores: per cell of a transform, per byte hashed into leaves, and per byte of
+    memory that is used for the first time."""
 
     transform: float
     hashing: float
+    touching: float
 
 
 def store_bytes(accounts: int, holdings: int, slots: int, id_bytes: int) -> int:
@@ -178,7 +184,7 @@ def batch_bytes(profile: str, shape: Shape, lean: bool) -> int:
 
 
 def measure_speeds() -> Speeds:
-    """Time a transform and the hashing of its rows; about a third of a second."""
+    """Time a transform, the hashing of its rows, and fresh memory; about half a second."""
     rows, width = 1 << 15, 176
     matrix = aligned_empty((rows, width))
     matrix[:] = (np.arange(matrix.size) * 0x9E3779B1 % P).reshape(matrix.shape)
@@ -192,7 +198,15 @@ def measure_speeds() -> Speeds:
         started = time.perf_counter()
         leaf_digests([out], [width], bytes(SALT_BYTES), digests)
         hashing.append(time.perf_counter() - started)
-    return Speeds(min(transform) / matrix.size, min(hashing) / (matrix.size * _WORD))
+    started = time.perf_counter()
+    fresh = np.empty(_FRESH_BYTES, np.uint8)
+    parallel.run(lambda lo, hi: fresh[lo:hi].fill(1), _FRESH_BYTES, 1 << 12)
+    touching = time.perf_counter() - started
+    return Speeds(
+        min(transform) / matrix.size,
+        min(hashing) / (matrix.size * _WORD),
+        touching / _FRESH_BYTES,
+    )
 
 
 def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
@@ -280,6 +294,7 @@ def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Res
     proofs = plan.batches * (proof_bytes(profile, plan.shape) + 68) + STATEMENT_BYTES
     store = store_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
     seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
+    seconds += speeds.touching * batch_bytes(profile, plan.shape, plan.lean)
     seconds += SECONDS_PER_ACCOUNT * workload.accounts + SECONDS_PER_HOLDING * workload.holdings
     return Resources(
         memory_bytes=plan_bytes(workload, profile, plan),

@@ -36,7 +36,7 @@ from stark.field.memory import padded_width
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "proven128"
-SPEEDS = Speeds(2e-9, 4e-10)
+SPEEDS = Speeds(2e-9, 4e-10, 1e-10)
 
 
 def named(name: str) -> Shape:

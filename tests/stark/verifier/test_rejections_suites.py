@@ -35,6 +35,7 @@ from stark.errors import Code, Rejected, UsageError
 from stark.field.koalabear import P
 from stark.hash.suite import POSEIDON1_SUITE, POSEIDON2_SUITE, SHA256, SUITES
 from stark.merkle.multiproof import verify_opening
+from stark.prover.prove import Prover
 from stark.soundness import PROFILES
 from stark.soundness.estimate import estimate
 from stark.soundness.parameters import ProtocolParameters
