@@ -26,6 +26,9 @@ from stark.jit import kernel
 
 Vector = NDArray[np.uint32]
 
+_ELEMENTS = 1 << 16
+"""A thread's share is at least this many elements (some 20 microseconds)."""
+
 
 def reversed_powers(log_n: int, point: Element) -> Vector:
     """x^rev(i) for a point x of the extension.
@@ -91,7 +94,7 @@ def point_powers(log_n: int, points: Sequence[int]) -> Vector:
     out = aligned_empty((DEGREE, size))
     out[len(points) :] = 0
     call = partial(_powers_range, factors, out.reshape(-1), log_n)
-    parallel.run(call, len(points), 1)
+    parallel.run(call, len(points), max(1, _ELEMENTS // size))
     return out
 
 
