@@ -132,7 +132,8 @@ def prove_snapshot(
     Raises
     ------
     UsageError
-        If the snapshot does not fit any shape, or not the one that is asked for.
+        If the snapshot does not fit any shape, or not the one that is asked for, or if a file could
+        not be written where it is to go: before anything is computed.
     Rejected
         If the verifier refuses the proof, which would be a fault of this program: nothing is
         written then.
@@ -142,6 +143,10 @@ def prove_snapshot(
     clock = _Clock()
     report = progress or (lambda phase, done, total: None)
     nonce = secrets.token_bytes(32)
+    folder = Path(out)
+    store_path = Path(store) if store is not None else folder / STORE_FILE
+    for target in (folder / PROOF_FILE, store_path):
+        _require_place(target)
     fits = within(memory, Workload.of(snapshot), profile)
     rows = np.diff(snapshot.offsets)
     fixed = None
@@ -154,13 +159,13 @@ def prove_snapshot(
     proof_file = publication.encode()
     verify_publication(proof_file, profiles=(profile,))
     clock.lap("checking the proof")
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, store_path.parent):
+        path.mkdir(parents=True, exist_ok=True)
     run = ProofRun(
         folder,
         folder / PROOF_FILE,
         folder / STATEMENT_FILE,
-        Path(store) if store is not None else folder / STORE_FILE,
+        store_path,
         publication.statement,
         clock.seconds,
     )
@@ -185,6 +190,17 @@ def prove_snapshot(
     clock.lap("files")
     buffers.release()
     return run
+
+
+def _require_place(path: Path) -> None:
+    """``UsageError`` unless the file could be written, its folders made."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; a file goes there")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} cannot be written: {folder} is no folder to write into")
 
 
 def place(

@@ -1,6 +1,7 @@
 """Prove 2^n random Poseidon2 permutations, eight a row: the usual benchmark of provers.
 
-``python benchmarks/poseidon2.py --log-permutations 18 --threads 1 2 --json``
+``python benchmarks/poseidon2.py --log-permutations 18 --threads 1 2 --json``; with ``--hash-suite``
+commitments and transcript by another hash than SHA-256.
 
 The parameters are those that published figures of other provers are for, not a profile of this
 library: blowup 2, 100 queries, 16 bits of proof of work, powers of one challenge, unique decoding,
@@ -28,7 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +41,7 @@ from stark.constraints.expression import Part
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty
 from stark.hash.poseidon2_kernels import permutation_trace
+from stark.hash.suite import SUITES
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
 from stark.prover.trace import MontgomeryTrace
@@ -96,11 +98,12 @@ class Rounds:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    parameters = replace(PARAMETERS, hash_suite=options.hash_suite)
     results = [
-        in_fresh_process(measure, threads, options.log_permutations, options.runs)
+        in_fresh_process(measure, threads, options.log_permutations, options.runs, parameters)
         for threads in options.threads
     ]
-    report = security(system(options.log_permutations - LOG_PER_ROW))
+    report = security(system(options.log_permutations - LOG_PER_ROW), parameters)
     if options.json:
         print(json.dumps(summary(results, report), indent=1))
         return
@@ -114,6 +117,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--log-permutations", type=int, default=18)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=2, help="proofs per number of threads")
+    parser.add_argument("--hash-suite", choices=sorted(SUITES), default=PARAMETERS.hash_suite)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     least = LOG_PER_ROW + PARAMETERS.log_final_length
@@ -135,19 +139,21 @@ def system(log_rows: int) -> System:
     return System([Poseidon2Air(log_rows, PER_ROW)])
 
 
-def security(statement: System) -> Report:
-    return estimate(system_figures(statement), PARAMETERS)
+def security(statement: System, parameters: ProtocolParameters) -> Report:
+    return estimate(system_figures(statement), parameters)
 
 
 # ---- in a process of its own
 
 
-def measure(threads: int, log_permutations: int, runs: int) -> dict[str, Any]:
+def measure(
+    threads: int, log_permutations: int, runs: int, parameters: ProtocolParameters
+) -> dict[str, Any]:
     """Everything about one number of threads."""
     os.environ["STARK_THREADS"] = str(threads)
-    timed_run(generate_key(system(WARM_UP_LOG_ROWS), PARAMETERS), 0)
+    timed_run(generate_key(system(WARM_UP_LOG_ROWS), parameters), 0)
     started = time.perf_counter()
-    key = generate_key(system(log_permutations - LOG_PER_ROW), PARAMETERS)
+    key = generate_key(system(log_permutations - LOG_PER_ROW), parameters)
     key_seconds = time.perf_counter() - started
     all_runs = [timed_run(key, seed) for seed in range(runs)]
     proof, figures = min(all_runs, key=lambda run: run[1]["proving_seconds"])
@@ -242,7 +248,7 @@ def summary(results: Sequence[dict[str, Any]], report: Report) -> dict[str, Any]
             "numpy": importlib.metadata.version("numpy"),
             "numba": importlib.metadata.version("numba"),
         },
-        "parameters": asdict(PARAMETERS),
+        "parameters": asdict(report.parameters),
         "security": {
             "minimum_bits": float(report.minimum),
             "weakest_round": report.weakest.name,

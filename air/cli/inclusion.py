@@ -40,17 +40,17 @@ def inclusion() -> None:
 
 
 @inclusion.command("export")
-@click.argument("directory", type=PATH)
+@click.argument("source", type=PATH)
 @click.option("--account", metavar="ID", help="One account; --out names its file.")
 @click.option("--all", "everyone", is_flag=True, help="All accounts; --out names their folder.")
 @click.option("--out", type=PATH, required=True, help="File, or folder with --all.")
 @json_option
 @command_errors
-def export(directory: Path, account: str | None, everyone: bool, out: Path, as_json: bool) -> int:
-    """Write the file of one customer, or of all, from the DIRECTORY that prove wrote."""
+def export(source: Path, account: str | None, everyone: bool, out: Path, as_json: bool) -> int:
+    """Write the file of one customer, or of all, from SOURCE: a store, or the folder it is in."""
     if (account is None) is not everyone:
         raise UsageError("say either --account ID or --all")
-    store_path = directory / STORE_FILE
+    store_path = source if source.is_file() else source / STORE_FILE
     require_readable(store_path)
     from air.inclusion.store import InclusionStore
 

@@ -61,6 +61,36 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_store_goes_elsewhere(snapshot: Snapshot, tmp_path: Path) -> None:
+    store = tmp_path / "secret" / "kept" / "s.sqlite"
+    run = prove_snapshot(snapshot, KEY, tmp_path / "out", store=store)
+    assert run.store_path == store
+    assert store.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "liabilities.proof",
+        "statement.json",
+    ]
+
+
+def test_places_are_looked_at_before_anything_is_computed(
+    snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("proven")
+
+    monkeypatch.setattr(air.proving, "place", never)
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    for out, store in (
+        (file, None),
+        (file / "x", None),
+        (tmp_path, file / "x"),
+        (tmp_path, tmp_path),
+    ):
+        with pytest.raises(UsageError, match=r"cannot be written|is a folder"):
+            prove_snapshot(snapshot, KEY, out, store=store)
+
+
 def test_a_proof_that_the_verifier_refuses_is_not_written(
     snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,18 @@ def test_export_all(small_publication: Any, tmp_path: Path) -> None:
     assert ids == {snapshot.account_id(number).decode() for number in range(20)}
 
 
+def test_export_from_a_store(small_publication: Any, tmp_path: Path) -> None:
+    account = small_publication.snapshot.account_id(3).decode()
+    written = []
+    run = small_publication.run
+    for number, source in enumerate((run.directory, run.store_path)):
+        out = tmp_path / f"{number}.json"
+        result = invoke("inclusion", "export", source, "--account", account, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
+
+
 def test_export_refuses(small_publication: Any, tmp_path: Path) -> None:
     directory, out = small_publication.run.directory, tmp_path / "x.json"
     words = ("inclusion", "export", directory, "--out", out)
