@@ -20,6 +20,7 @@ def test_each_refusal_has_its_words() -> None:
         (hidden, parameters(), cap, "must agree"),
         (products, parameters(), (bytes(32),), "placeholder"),
         (products, parameters(log_blowup=1), cap, "blowup of at least"),
+        (hidden, parameters(zk=True, log_slack=1, log_blowup=3), cap, "slack of at most"),
         (System([Fibonacci(23)]), parameters(log_blowup=2), (), "is longer than 2"),
         (System([Fibonacci(3)]), parameters(log_final_length=5), (), "below the length"),
         (products, parameters(), (), "exactly if columns are fixed"),
