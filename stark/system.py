@@ -90,8 +90,8 @@ class System:
     ------
     UsageError
         If an AIR is malformed (see :func:`stark.constraints.air.symbolic`), if two buses share a
-        name but differ, if a bus is only sent or only received, or if its counts could wrap
-        around p.
+        name but differ, if a bus is only sent or only received and not signed, or if its counts
+        could wrap around p.
     """
 
     def __init__(self, airs: Sequence[Air], zk: bool = False) -> None:
@@ -130,6 +130,9 @@ class System:
             state.update(_text(bus.name) + _number(bus.width))
         for table in self.tables:
             state.update(table_digest(table))
+        for number, bus in enumerate(self.buses):
+            if bus.signed:
+                state.update(_text("signed bus") + _number(number))
         return state.digest()
 
 
@@ -166,7 +169,8 @@ def _text(value: str) -> bytes:
 
 
 def _collect_buses(airs: Sequence[SymbolicAir]) -> tuple[Bus, ...]:
-    """All buses in order of first use, each with at least one sender and one receiver."""
+    """All buses in order of first use, each with at least one sender and one receiver, unless it
+    is signed."""
     buses: dict[str, Bus] = {}
     directions: dict[str, set[bool]] = {}
     for air in airs:
@@ -176,7 +180,7 @@ def _collect_buses(airs: Sequence[SymbolicAir]) -> tuple[Bus, ...]:
                 raise UsageError(f"{air.name}: two different buses are named {bus.name!r}")
             directions.setdefault(bus.name, set()).add(interaction.received)
     for name, used in directions.items():
-        if len(used) < 2:
+        if len(used) < 2 and not buses[name].signed:
             missing = "sender" if True in used else "receiver"
             raise UsageError(f"bus {name!r} has no {missing}")
     return tuple(buses.values())

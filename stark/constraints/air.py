@@ -24,8 +24,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stark.constraints.bus import Bus, Interaction
-from stark.constraints.expression import Column, Expression, Graph, Op, Part, Selector
+from stark.constraints.expression import (
+    Challenge,
+    Column,
+    Expression,
+    Graph,
+    Op,
+    Part,
+    Selector,
+)
 from stark.errors import UsageError
+from stark.field.extension import DEGREE
 from stark.field.koalabear import TWO_ADICITY, P
 
 
@@ -134,6 +143,27 @@ class AirBuilder:
     def constant(self, value: int) -> Expression:
         return self._air.graph.constant(value)
 
+    def extension(self, cells: Sequence[Expression]) -> Expression:
+        """The element of F with the coefficients ``cells``: the sum of cells[i] x^i, i < 5.
+
+        Cells are base elements on the trace domain, so that a constraint on such elements says
+        that all five coefficients vanish: one product in F instead of its five formulas. Messages
+        take base elements only.
+
+        Raises
+        ------
+        UsageError
+            If there are not five cells.
+        """
+        if len(cells) != DEGREE:
+            raise UsageError(
+                f"{self._air.name}: an element of F has {DEGREE} coefficients, got {len(cells)}"
+            )
+        element = cells[0]
+        for power in range(1, DEGREE):
+            element = element + self._air.graph.challenge(Challenge.BASIS, power) * cells[power]
+        return element
+
     @property
     def is_first_row(self) -> Expression:
         """1 on the first row, 0 elsewhere; of degree 1."""
@@ -185,7 +215,11 @@ class AirBuilder:
         bound: int | None = 1,
         label: str = "",
     ) -> None:
-        """Receive ``values`` from ``bus``, ``count`` times."""
+        """Receive ``values`` from ``bus``, ``count`` times; not from a signed bus."""
+        if bus.signed:
+            raise UsageError(
+                f"{self._air.name}: bus {bus.name!r} is signed: send with a negative count"
+            )
         self._interact(bus, values, count, bound, label, received=True)
 
     # ---- helpers
@@ -259,6 +293,8 @@ class AirBuilder:
         if isinstance(value, int):
             return self.constant(value)
         self._own(label, value)
+        if self._air.graph.extended[value.index]:
+            raise UsageError(f"{self._air.name}: the message {label!r} holds an element of F")
         return value
 
     def _own(self, label: str, expression: Expression) -> None:

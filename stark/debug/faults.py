@@ -40,7 +40,8 @@ class ConstraintFault:
     Attributes
     ----------
     value
-        Of the expression, without the factor that picks the rows.
+        Of the expression, without the factor that picks the rows; for a constraint over the
+        extension its first coefficient that is not zero.
     cells
         The trace cells in the expression.
     failing_rows
@@ -155,6 +156,7 @@ def _constraint_faults(table: Table, rows: TraceRows, limit: int) -> list[Fault]
     listed: list[list[tuple[int, int]]] = [[] for _ in constraints]
     for lo, values in rows.read([constraint.expression.index for constraint in constraints]):
         for number, value in enumerate(values):
+            value = _first_coefficient(value)
             bad = np.flatnonzero(value)
             failing[number] += len(bad)
             room = limit - len(listed[number])
@@ -166,6 +168,14 @@ def _constraint_faults(table: Table, rows: TraceRows, limit: int) -> list[Fault]
         for constraint, entries, count in zip(constraints, listed, failing, strict=True)
         for row, value in entries
     ]
+
+
+def _first_coefficient(value: Values) -> Values:
+    """Base elements as they are; of elements of the extension a coefficient, 0 only for zero."""
+    if value.ndim == 1:
+        return value
+    places = (value != 0).argmax(axis=0)
+    return np.asarray(value[places, np.arange(value.shape[1])])
 
 
 def _cells(rows: TraceRows, constraint: Constraint, row: int) -> tuple[Cell, ...]:

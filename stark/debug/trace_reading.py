@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stark.constraints.expression import Node, Op, Part, Selector
+from stark.constraints.expression import Challenge, Node, Op, Part, Selector
 from stark.constraints.reading import read
 from stark.errors import UsageError
+from stark.field.extension import DEGREE
 from stark.field.koalabear import P
 from stark.system import Table
 
@@ -45,12 +46,16 @@ class TraceRows:
         }
 
     def read(self, roots: Sequence[int]) -> Iterator[tuple[int, list[Values]]]:
-        """Values of base-field roots on some rows, with the first of these rows, for all rows."""
+        """Values of roots on some rows, with the first of these rows, for all rows.
+
+        (rows,) for a root of the base field, (5, rows) for one of the extension.
+        """
         height = self.table.height
         for lo in range(0, height, CHUNK_ROWS):
             chunk = _Chunk(self, np.arange(lo, min(height, lo + CHUNK_ROWS)))
             values = read(self.table.symbolic.graph, roots, chunk)
-            yield lo, [np.broadcast_to(value, chunk.rows.shape) for value in values]
+            count = len(chunk.rows)
+            yield lo, [np.broadcast_to(value, (*value.shape[:-1], count)) for value in values]
 
 
 def _preprocessed(table: Table) -> NDArray[Any]:
@@ -89,7 +94,8 @@ def _canonical(table: Table, part: Part, values: NDArray[Any]) -> Values:
 class _Chunk:
     """Arithmetic on some rows of the trace domain; what is the same on all of them has length 1.
 
-    Values are below p < 2^31: sums, differences plus p and products fit in 64 bits.
+    Values are below p < 2^31: sums, differences plus p and products fit in 64 bits. Elements of
+    the extension are (5, rows), coefficients first.
     """
 
     def __init__(self, table_rows: TraceRows, rows: NDArray[np.int64]) -> None:
@@ -112,6 +118,8 @@ class _Chunk:
             return np.array([self._table_rows.publics[rest[0]]], np.uint64)
         if op == Op.CONSTANT:
             return np.array([rest[0]], np.uint64)
+        if op == Op.CHALLENGE and rest[0] == Challenge.BASIS and rest[1] < DEGREE:
+            return (np.arange(DEGREE) == rest[1]).astype(np.uint64)[:, None]
         raise UsageError("an AIR's own expressions hold no challenges")
 
     def _selector(self, selector: Selector) -> NDArray[np.bool_]:
@@ -122,10 +130,36 @@ class _Chunk:
         return is_last if selector is Selector.LAST else ~is_last
 
     def add(self, left: Values, right: Values) -> Values:
+        left, right = _alike(left, right)
         return (left + right) % P
 
     def subtract(self, left: Values, right: Values) -> Values:
+        left, right = _alike(left, right)
         return (left + (P - right)) % P
 
     def multiply(self, left: Values, right: Values) -> Values:
+        if left.ndim == right.ndim == 2:
+            return _extension_product(left, right)
         return left * right % P
+
+
+def _alike(left: Values, right: Values) -> tuple[Values, Values]:
+    """Both in one field: a base element is its own coefficient 0."""
+    if left.ndim == right.ndim:
+        return left, right
+    if left.ndim < right.ndim:
+        return np.stack([left, *[np.zeros_like(left)] * (DEGREE - 1)]), right
+    return left, np.stack([right, *[np.zeros_like(right)] * (DEGREE - 1)])
+
+
+def _extension_product(left: Values, right: Values) -> Values:
+    """left * right, reduced by x^(k+5) = x^k - x^(k+2) from the highest power on."""
+    shape = np.broadcast_shapes(left.shape[1:], right.shape[1:])
+    powers = np.zeros((2 * DEGREE - 1, *shape), np.uint64)
+    for i in range(DEGREE):
+        for j in range(DEGREE):
+            powers[i + j] = (powers[i + j] + left[i] * right[j]) % P
+    for k in reversed(range(DEGREE - 1)):
+        powers[k] = (powers[k] + powers[k + DEGREE]) % P
+        powers[k + 2] = (powers[k + 2] + (P - powers[k + DEGREE])) % P
+    return powers[:DEGREE]

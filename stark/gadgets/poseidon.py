@@ -1,4 +1,4 @@
-"""Poseidon as constraints: one permutation per row, 156 cells, degree 3.
+"""Poseidon as constraints: one permutation per row, 156 cells (164 with all outputs), degree 3.
 
 The cells of a row, in order:
 
@@ -9,7 +9,7 @@ The cells of a row, in order:
     16     64 the state after full rounds 1, 2, 3, 4
     80     20 the outputs z of the S-boxes of the partial rounds
    100     48 the state after full rounds 5, 6, 7
-   148      8 lanes 0 to 7 of the output P(x)
+   148  8, 16 lanes 0 to 7 of the output P(x), or all of them
 ======= ===== =========================================================
 
 Each group is an expression of degree 3 in the group before it. In the partial phase the state is an
@@ -31,26 +31,41 @@ from stark.gadgets.circulant import circulant_product
 from stark.hash.poseidon import DIGEST_LANES, PoseidonParameters, round_constants
 
 CELLS = 156
+SPONGE_CELLS = 164
+"""Cells with all lanes of the output, whose capacity a sponge goes on with."""
 
 
 @dataclass(frozen=True)
 class PoseidonCells:
-    """The input lanes of a row's permutation, and its compression C(x) = (P(x) + x)[0..8]."""
+    """The input lanes of a row's permutation, its compression C(x) = (P(x) + x)[0..8], and the
+    lanes of P(x) that are cells."""
 
     inputs: tuple[Column, ...]
     compressed: tuple[Expression, ...]
+    outputs: tuple[Column, ...]
 
 
 def poseidon_permutation(
-    t: AirBuilder, parameters: PoseidonParameters, name: str = "hash"
+    t: AirBuilder,
+    parameters: PoseidonParameters,
+    name: str = "hash",
+    output_lanes: int = DIGEST_LANES,
 ) -> PoseidonCells:
-    """Declare the 156 cells of one permutation per row, and constrain them on every row.
+    """Declare the cells of one permutation per row, and constrain them on every row.
+
+    Parameters
+    ----------
+    output_lanes
+        How many lanes of P(x) become cells: 8 for a compression, 16 for a sponge.
 
     Raises
     ------
     UsageError
-        For a parameter set other than Poseidon with width 16 and eight full rounds.
+        For a parameter set other than Poseidon with width 16 and eight full rounds, or another
+        number of output lanes.
     """
+    if output_lanes not in (DIGEST_LANES, 16):
+        raise UsageError(f"a permutation keeps 8 or 16 of its outputs, not {output_lanes}")
     if not parameters.circulant_row or parameters.width != 16 or parameters.full_rounds != 8:
         raise UsageError(f"no AIR gadget for {parameters.name}")
     constants = round_constants(parameters)
@@ -65,10 +80,10 @@ def poseidon_permutation(
         label = f"{name}.full{number - parameters.partial_rounds + 1}"
         state = _full_round(t, parameters, state, constants[number], label)
     outputs = _full_round(
-        t, parameters, state, constants[parameters.rounds - 1], f"{name}.y", DIGEST_LANES
+        t, parameters, state, constants[parameters.rounds - 1], f"{name}.y", output_lanes
     )
-    compressed = tuple(y + x for y, x in zip(outputs, inputs, strict=False))
-    return PoseidonCells(inputs, compressed)
+    compressed = tuple(y + x for y, x in zip(outputs[:DIGEST_LANES], inputs, strict=False))
+    return PoseidonCells(inputs, compressed, outputs)
 
 
 def _full_round(

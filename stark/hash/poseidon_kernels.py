@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stark import parallel
 from stark.field import simd, vector_ir
-from stark.field.memory import LANES, aligned_empty, aligned_zeros
+from stark.field.memory import LANES, aligned_empty, aligned_zeros, padded_width
 from stark.hash.poseidon import DIGEST_LANES, POSEIDON1, RATE
 from stark.hash.poseidon_ir import (
     ROUND_WORDS,
@@ -35,15 +35,15 @@ from stark.jit import device, kernel
 Words = NDArray[np.uint32]
 
 TRACE_CELLS = 156
-"""Cells of one permutation in a trace: see :func:`trace_cells`."""
+"""Cells of one permutation in a trace, eight lanes of its output among them."""
 
 _HALF_ROUNDS = POSEIDON1.full_rounds // 2
 _PARTIAL_END = _HALF_ROUNDS + POSEIDON1.partial_rounds
 
-# Staging area of one 16-row piece of a trace: vectors in the order of the cells, and lanes 8 ... 15
-# of the last state, which are not cells.
-_STAGED = TRACE_CELLS + LANES - DIGEST_LANES
-_TRACE_COLUMNS = 160
+# Staging area of one 16-row piece of a trace: vectors in the order of the cells, with all lanes of
+# the last state, up to whole tiles of 16 columns; then a tile of columns as they were.
+_STAGED = 176
+_STAGING = (_STAGED + LANES) * LANES
 
 
 _state_and_output = Tuple((simd.tile, simd.vector))
@@ -196,13 +196,14 @@ def _permute_range(states, out, table, compress, lo, hi):  # type: ignore[no-unt
             simd.store_tile_transposed(out, row * 16, 16, image)
 
 
-@kernel("void(u4[:, ::1], u4[:, ::1], u4[::1], u4[::1], u4[::1], i8, i8)")
-def _trace_range(inputs, out, table, unpack, staging, lo, hi):  # type: ignore[no-untyped-def]
-    """The cells of rows lo ... hi - 1, whole tiles of 16.
+@kernel("void(u4[:, ::1], u4[:, ::1], u4[::1], u4[::1], u4[::1], i8, i8, i8)")
+def _trace_range(inputs, out, table, unpack, staging, cells, lo, hi):  # type: ignore[no-untyped-def]
+    """The first ``cells`` cells of rows lo ... hi - 1, whole tiles of 16.
 
-    The last tile of 16 columns has 12 cells; the columns behind are written back as they were.
+    The last tile of 16 columns has fewer cells; the columns behind are written back as they were.
     """
     width = out.shape[1]
+    last = cells // 16 * 16
     for row in range(lo, hi, 16):
         state = simd.load_tile_transposed(inputs, row * 16, 16)
         simd.store_tile(staging, 0, 16, state)
@@ -219,12 +220,11 @@ def _trace_range(inputs, out, table, unpack, staging, lo, hi):  # type: ignore[n
                     factor = simd.splat(unpack[index * UNPACK_WORDS])
                     cell = 80 + index - _HALF_ROUNDS
                     simd.store(staging, cell * 16, simd.field_mul_splat(output, factor))
-        kept = simd.load_tile_transposed(out, row * width + 144, width)
-        simd.store(staging, 156 * 16, kept[12])
-        simd.store(staging, 157 * 16, kept[13])
-        simd.store(staging, 158 * 16, kept[14])
-        simd.store(staging, 159 * 16, kept[15])
-        for column in range(0, 160, 16):
+        kept = simd.load_tile_transposed(out, row * width + last, width)
+        simd.store_tile(staging, _STAGED * 16, 16, kept)
+        for column in range(cells, last + 16):
+            simd.store(staging, column * 16, simd.load(staging, (_STAGED + column - last) * 16))
+        for column in range(0, last + 16, 16):
             simd.store_tile_transposed(
                 out, row * width + column, width, simd.load_tile(staging, column * 16, 16)
             )
@@ -307,7 +307,7 @@ def _last_rows(array: Words, start: int) -> Words:
     return tail
 
 
-def trace_cells(inputs: Words, out: Words) -> None:
+def trace_cells(inputs: Words, out: Words, output_lanes: int = DIGEST_LANES) -> None:
     """Fill the cells of one permutation per row of a trace.
 
     ====================  =======================================================================
@@ -316,6 +316,7 @@ def trace_cells(inputs: Words, out: Words) -> None:
     80 ... 99             the outputs of the partial rounds' S-boxes
     100 ... 147           the states after full rounds 5, 6, 7
     148 ... 155           lanes 0 ... 7 of P(x)
+    156 ... 163           lanes 8 ... 15 of P(x), if 16 output lanes are asked for
     ====================  =======================================================================
 
     Parameters
@@ -323,8 +324,10 @@ def trace_cells(inputs: Words, out: Words) -> None:
     inputs
         Montgomery elements (n, 16), C-contiguous.
     out
-        Montgomery elements (n, w), w a multiple of 16 and at least 160, C-contiguous. Columns from
-        156 on are left as they are.
+        Montgomery elements (n, w), w a multiple of 16 and greater than the number of cells,
+        C-contiguous. Columns behind the cells are left as they are.
+    output_lanes
+        8 or 16.
 
     Raises
     ------
@@ -334,20 +337,24 @@ def trace_cells(inputs: Words, out: Words) -> None:
     _check(inputs, LANES)
     rows, width = inputs.shape[0], out.shape[-1]
     _check(out, width)
-    if out.shape[0] != rows or width < _TRACE_COLUMNS or width % LANES:
-        raise ValueError(f"a trace of {rows} rows and at least {_TRACE_COLUMNS} columns is needed")
+    if output_lanes not in (DIGEST_LANES, LANES):
+        raise ValueError(f"8 or 16 output lanes can be cells, not {output_lanes}")
+    cells = TRACE_CELLS + output_lanes - DIGEST_LANES
+    columns = padded_width(cells)
+    if out.shape[0] != rows or width < columns or width % LANES:
+        raise ValueError(f"a trace of {rows} rows and at least {columns} columns is needed")
     whole = rows - rows % LANES
     table, unpack = round_table(), unpack_table()
 
     def call(lo: int, hi: int) -> None:
-        _trace_range(inputs, out, table, unpack, aligned_empty(_STAGED * LANES), lo, hi)
+        _trace_range(inputs, out, table, unpack, aligned_empty(_STAGING), cells, lo, hi)
 
     parallel.run(call, whole)
     if whole < rows:
-        last = aligned_empty((LANES, _TRACE_COLUMNS))
-        staging = aligned_empty(_STAGED * LANES)
-        _trace_range(_last_rows(inputs, whole), last, table, unpack, staging, 0, LANES)
-        out[whole:, :TRACE_CELLS] = last[: rows - whole, :TRACE_CELLS]
+        last = aligned_empty((LANES, columns))
+        staging = aligned_empty(_STAGING)
+        _trace_range(_last_rows(inputs, whole), last, table, unpack, staging, cells, 0, LANES)
+        out[whole:, :cells] = last[: rows - whole, :cells]
 
 
 def chain(blocks: Words, starts: NDArray[np.bool_], first_values: Words) -> Words:

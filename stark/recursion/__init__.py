@@ -1,0 +1,1 @@
+"""Recursion: tables whose proof says that a verifier has accepted other proofs."""
