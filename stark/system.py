@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stark.constraints.air import Air, Constraint, SymbolicAir, symbolic
 from stark.constraints.bus import Bus
@@ -85,6 +85,10 @@ class System:
     zk
         Whether proofs hide the witness: terminals are masked, and quotients are split so that
         masked columns fit.
+    whole_rows
+        Whether a column that is used on the next row has all others opened there, too: those of its
+        part, of all tables of its height. Proofs get longer, but a circuit that verifies them
+        takes a joint row at both points in one way. It is part of the digest.
 
     Raises
     ------
@@ -94,23 +98,25 @@ class System:
         could wrap around p.
     """
 
-    def __init__(self, airs: Sequence[Air], zk: bool = False) -> None:
+    def __init__(self, airs: Sequence[Air], zk: bool = False, whole_rows: bool = False) -> None:
         if not airs:
             raise UsageError("a system needs at least one table")
         names = [air.name for air in airs]
         if len(set(names)) != len(names):
             raise UsageError(f"two tables share a name: {names}")
         self.zk = zk
+        self.whole_rows = whole_rows
         symbolics = [symbolic(air) for air in airs]
         if zk:
             for written in symbolics:
                 add_terminal_mask(written)
         self.buses = _collect_buses(symbolics)
         numbers = {bus.name: number for number, bus in enumerate(self.buses, start=1)}
-        self.tables = tuple(
+        tables = tuple(
             _table(air, written, bus_argument(written, numbers), zk)
             for air, written in zip(airs, symbolics, strict=True)
         )
+        self.tables = _with_whole_rows(tables) if whole_rows else tables
         _check_bus_bounds(self.buses, symbolics)
 
     @property
@@ -133,6 +139,9 @@ class System:
         for number, bus in enumerate(self.buses):
             if bus.signed:
                 state.update(_text("signed bus") + _number(number))
+        if self.whole_rows:
+            # Behind as many tables as were announced: no system without it has these bytes.
+            state.update(_text("whole rows"))
         return state.digest()
 
 
@@ -224,6 +233,26 @@ def _table(air: Air, written: SymbolicAir, argument: BusArgument, zk: bool) -> T
         # one another only if there are two.
         quotient_chunks=max(2, degree) if zk else max(1, degree - 1),
         next_columns=_next_columns(written, constraints),
+    )
+
+
+def _with_whole_rows(tables: Sequence[Table]) -> tuple[Table, ...]:
+    """The tables with all columns of a part opened on the next row where one of the height is."""
+    used = {
+        (table.log_height, part)
+        for table in tables
+        for part, columns in table.next_columns.items()
+        if columns
+    }
+    return tuple(
+        replace(
+            table,
+            next_columns={
+                part: tuple(range(table.width(part))) if (table.log_height, part) in used else ()
+                for part in Part
+            },
+        )
+        for table in tables
     )
 
 

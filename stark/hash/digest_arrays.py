@@ -6,7 +6,8 @@ neighbouring digests load as vectors.
 
 Rows of leaves come from several *sources*: source s has ``widths[s]`` elements per row, at
 ``addresses[s] + row * strides[s]``. A stride of four bytes means a single column, whose elements
-are already neighbours.
+are already neighbours. A row may end with extension elements, of five elements each: algebraic
+suites hash them in blocks of their own (docs/suites.md).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Sources:
     addresses: NDArray[np.uint64]
     strides: NDArray[np.uint64]
     widths: NDArray[np.int64]
+    extensions: int = 0
+    """Extension elements at the end of each row, of five of its elements each."""
 
     @property
     def width(self) -> int:
@@ -58,6 +61,7 @@ def hash_matrices(
     widths: Sequence[int],
     out: Words | None,
     offset: int,
+    extensions: int = 0,
 ) -> Words:
     """Digests of the concatenated rows of matrices; see ``sha256_kernels.leaf_digests``."""
     if not matrices or len(matrices) != len(widths):
@@ -65,6 +69,8 @@ def hash_matrices(
     rows = matrices[0].shape[0]
     for matrix, width in zip(matrices, widths, strict=True):
         _check_matrix(matrix, rows, width)
+    if not 0 <= DEGREE * extensions <= sum(widths):
+        raise ValueError(f"{extensions} extension elements in rows of {sum(widths)}")
     result = aligned_empty((DIGEST_WORDS, offset + rows)) if out is None else out
     if result.dtype != np.uint32 or not result.flags.carray or result.shape[0] != DIGEST_WORDS:
         raise ValueError("out must be a contiguous (8, m) uint32 array")
@@ -72,11 +78,12 @@ def hash_matrices(
         raise ValueError(f"{rows} digests from {offset} on do not fit {result.shape[1]}")
     whole = rows - rows % LANES
     if whole:
-        hasher(_sources(matrices, widths), result, offset, offset, whole)
+        sources = _sources(matrices, widths, extensions)
+        hasher(sources, result, offset, offset, whole)
     if whole < rows:
         tails = [_last_rows(matrix, whole) for matrix in matrices]
         last = np.empty((DIGEST_WORDS, LANES), np.uint32)
-        hasher(_sources(tails, widths), last, 0, offset + whole, LANES)
+        hasher(_sources(tails, widths, extensions), last, 0, offset + whole, LANES)
         result[:, offset + whole : offset + rows] = last[:, : rows - whole]
     return result
 
@@ -97,11 +104,12 @@ def _last_rows(array: Words, start: int) -> Words:
     return tail
 
 
-def _sources(matrices: Sequence[Words], widths: Sequence[int]) -> Sources:
+def _sources(matrices: Sequence[Words], widths: Sequence[int], extensions: int) -> Sources:
     return Sources(
         np.array([matrix.ctypes.data for matrix in matrices], np.uint64),
         np.array([matrix.strides[0] for matrix in matrices], np.uint64),
         np.array(widths, np.int64),
+        extensions,
     )
 
 
@@ -113,7 +121,7 @@ def hash_codeword(hasher: RowHasher, codeword: Words, points: int) -> Words:
     if height < LANES:
         matrix = np.zeros((cosets * height, padded_width(degree * points)), np.uint32)
         matrix[:, : degree * points] = rows.reshape(cosets * height, degree * points)
-        return hash_matrices(hasher, [matrix], [degree * points], None, 0)
+        return hash_matrices(hasher, [matrix], [degree * points], None, 0, points)
     out = aligned_empty((DIGEST_WORDS, cosets * height))
     # Column t * 5 + e of the leaves of a coset is a run of coefficient e: no transposition.
     starts = [4 * (e * cosets * length + t * height) for t in range(points) for e in range(degree)]
@@ -123,7 +131,7 @@ def hash_codeword(hasher: RowHasher, codeword: Words, points: int) -> Words:
         base = codeword.ctypes.data + 4 * coset * length
         addresses = np.array([base + start for start in starts], np.uint64)
         offset = coset * height
-        hasher(Sources(addresses, strides, widths), out, offset, offset, height)
+        hasher(Sources(addresses, strides, widths, points), out, offset, offset, height)
     return out
 
 

@@ -25,8 +25,12 @@ class Hashing(Protocol):
         key: bytes | None = None,
         out: Words | None = None,
         offset: int = 0,
+        extensions: int = 0,
     ) -> Words:
-        """Leaves whose rows are the concatenated rows of several matrices."""
+        """Leaves whose rows are the concatenated rows of several matrices.
+
+        The last 5 * ``extensions`` elements of a row are that many extension elements.
+        """
 
     def codeword_leaf_digests(
         self, codeword: Words, points: int, key: bytes | None = None

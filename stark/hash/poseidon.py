@@ -156,25 +156,35 @@ def compress(parameters: PoseidonParameters, state: Sequence[int]) -> list[int]:
     return [(a + b) % P for a, b in zip(image[:DIGEST_LANES], state[:DIGEST_LANES], strict=True)]
 
 
-def sponge_hash(parameters: PoseidonParameters, tag: int, elements: Sequence[int]) -> list[int]:
-    """Digest (8 elements) of any number of canonical elements under a domain tag.
+def run_blocks(run: Sequence[int]) -> list[tuple[int, ...]]:
+    """A run of elements as blocks of 8, the first of them filled with zeros in front.
 
-    An overwrite-mode sponge of rate 8: the capacity starts as (tag, length, 0, ...), each block
-    replaces lanes 0 ... 7, the last is filled with zeros, and at least one block is absorbed. The
-    length in the capacity makes the zero filling injective: [5, 7] and [5, 7, 0] differ.
+    None for an empty run. Leading zeros add nothing to a polynomial with the lanes as coefficients,
+    highest first: a circuit evaluates a run by Horner's rule block by block, however long it is.
+    """
+    filled = (0,) * (-len(run) % RATE) + tuple(run)
+    return [filled[start : start + RATE] for start in range(0, len(filled), RATE)]
+
+
+def sponge_hash(parameters: PoseidonParameters, tag: int, *runs: Sequence[int]) -> list[int]:
+    """Digest (8 elements) of runs of canonical elements under a domain tag.
+
+    An overwrite-mode sponge of rate 8: the capacity starts as (tag, length, 0, ...), where length
+    counts the elements of all runs, each block of each run (:func:`run_blocks`) replaces lanes
+    0 ... 7, and at least one block is absorbed. The length in the capacity makes the zero filling
+    injective: [5, 7] and [0, 5, 7] differ. Where runs begin must follow from tag and length or be
+    known otherwise: one of thirteen elements is the same blocks as one of five and one of eight.
 
     Raises
     ------
     ValueError
         If the tag, the length or an element is not in [0, p).
     """
-    length = len(elements)
+    length = sum(map(len, runs))
     capacity = [tag, length] + [0] * (parameters.width - RATE - 2)
     state: list[int] = []
-    for start in range(0, max(length, 1), RATE):
-        block = list(elements[start : start + RATE])
-        block += [0] * (RATE - len(block))
-        state = permute(parameters, block + capacity)
+    for block in [block for run in runs for block in run_blocks(run)] or [(0,) * RATE]:
+        state = permute(parameters, [*block, *capacity])
         capacity = state[RATE:]
     return state[:DIGEST_LANES]
 

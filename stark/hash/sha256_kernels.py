@@ -203,6 +203,7 @@ def leaf_digests(
     key: bytes | None = None,
     out: Words | None = None,
     offset: int = 0,
+    extensions: int = 0,
 ) -> Words:
     """Digests of leaves whose rows are the concatenated rows of several matrices.
 
@@ -217,6 +218,9 @@ def leaf_digests(
     out, offset
         Where the digests go: columns offset ... offset + n - 1 of words (8, m); by default a new
         array. The leaf of row r is at place offset + r.
+    extensions
+        The last 5 * ``extensions`` elements of a row are that many extension elements: SHA-256
+        hashes them like any others, algebraic suites do not.
 
     Returns
     -------
@@ -227,7 +231,7 @@ def leaf_digests(
     ValueError
         If a shape, dtype or layout is not as above.
     """
-    return hash_matrices(_RowHasher(key), matrices, widths, out, offset)
+    return hash_matrices(_RowHasher(key), matrices, widths, out, offset, extensions)
 
 
 class _RowHasher:

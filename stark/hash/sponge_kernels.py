@@ -20,6 +20,7 @@ from stark import parallel
 from stark.errors import UsageError
 from stark.field import simd, vector_ir
 from stark.field.addresses import tile_loader, vector_loader
+from stark.field.extension import DEGREE
 from stark.field.koalabear import P
 from stark.field.memory import LANES, aligned_empty
 from stark.field.montgomery import from_montgomery, scalar_to_montgomery, to_montgomery
@@ -46,11 +47,13 @@ from stark.hash.suite import (
 )
 from stark.jit import device, kernel
 
+_EXTENSION_FILLING = RATE - DEGREE
+"""Zeros in front of an extension element in its block."""
+
+_ALL_BITS = np.uint32(0xFFFFFFFF)
+
 _GRIND_CHUNK = 1 << 15
 """Nonces tried between looks at the result: a few milliseconds of work per core."""
-
-_PUZZLE_ELEMENTS = LANES + 1
-"""Lanes before the permutation, and the number of the nonce's lane."""
 
 _R_SQUARED = np.uint32(scalar_to_montgomery(scalar_to_montgomery(1)))
 """A Montgomery product with it takes an integer to Montgomery form."""
@@ -87,18 +90,25 @@ def _fresh_state(typing_context: Any, tag: Any, length: Any) -> Any:
 
 
 @intrinsic
-def _overwritten(typing_context: Any, state: Any, words: Any, index: Any) -> Any:
-    """The state with lanes 0 ... 7 from the vectors at ``index``."""
+def _overwritten(typing_context: Any, state: Any, words: Any, index: Any, mask: Any) -> Any:
+    """The state with lanes 0 ... 7 from the vectors at ``index``, the first three of them masked.
+
+    With a mask of zero this is the block of an extension element.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = vector_ir.element_pointer(
             context, builder, signature.args[1], arguments[1], signature.args[2], arguments[2]
         )
+        word = context.cast(builder, arguments[3], signature.args[3], types.uint32)
+        kept = vector_ir.splat(builder, word)
         lanes = _vectors_from(builder, start, RATE)
+        for k in range(_EXTENSION_FILLING):
+            lanes[k] = builder.and_(lanes[k], kept)
         lanes += [builder.extract_value(arguments[0], k) for k in range(RATE, LANES)]
         return _state_of(context, builder, lanes)
 
-    return simd.tile(simd.tile, words, index), generate
+    return simd.tile(simd.tile, words, index, mask), generate
 
 
 @intrinsic
@@ -170,45 +180,61 @@ def _stage_salts(fixed, place, words, table, second):  # type: ignore[no-untyped
     for lane in range(16):
         words[SALT_KEY_ELEMENTS * 16 + lane] = _montgomery(place + lane)
     state = _fresh_state(fixed[1], _montgomery(SALT_KEY_ELEMENTS + 1))
-    _store_digest(words, 0, 16, _permuted(_overwritten(state, words, 0), table, second))
+    state = _permuted(_overwritten(state, words, 0, _ALL_BITS), table, second)
+    _store_digest(words, 0, 16, state)
 
 
 @kernel(
-    "void(u8[::1], u8[::1], i8[::1], u4[::1], u4[::1], b1, u4[::1], u4[:, ::1], i8, i8, i8, i8)"
+    "void(u8[::1], u8[::1], i8[::1], i8, u4[::1], u4[::1], b1, u4[::1], u4[:, ::1], i8, i8, i8, i8)"
 )
-def _hash_rows(addresses, strides, widths, fixed, table, second, words, out, column, place, lo, hi):  # type: ignore[no-untyped-def]
+def _hash_rows(  # type: ignore[no-untyped-def]
+    addresses, strides, widths, extensions, fixed, table, second, words, out, column, place, lo, hi
+):
     """Leaf digests of rows lo ... hi - 1 (a multiple of 16 rows) to columns column + row of out.
 
     ``fixed`` are the tags of leaves and of salts, and the key of salts, if there is one: then rows
-    are salted, row r as the leaf at ``place`` + r. Whole 16 x 16 blocks are read and staged: rows
-    are padded to a multiple of 16 elements, and what is staged beyond the width is overwritten by
-    the next source, by the zeros that fill the last block, or not read.
+    are salted, row r as the leaf at ``place`` + r. Staged are: the salts in the first eight vectors
+    (without a key there is nothing), zeros that fill the first block of the base elements, these,
+    and the extension elements one behind the other. The block of one is the eight vectors that
+    end with it, of which the first three, whatever they are, are taken as zeros.
+
+    Whole 16 x 16 blocks are read and staged: rows are padded to a multiple of 16 elements, and what
+    is staged beyond the width is overwritten by the next source, or not read.
     """
+    width = 0
+    for source in range(widths.shape[0]):
+        width += widths[source]
+    base = width - 5 * extensions
+    base_end = 8 + (base + 7) // 8 * 8
+    salted = fixed.shape[0] > 2
+    first_block = 0 if salted else 1
+    length = _montgomery(width + 8 if salted else width)
     for row in range(lo, hi, 16):
-        length = 0
-        if fixed.shape[0] > 2:
+        if salted:
             _stage_salts(fixed, place + row, words, table, second)
-            length = 8
+        position = base_end - base
+        for k in range(8, position):
+            simd.store(words, k * 16, simd.zero())
         for source in range(addresses.shape[0]):
             stride = strides[source]
             address = addresses[source] + np.uint64(row) * stride
             if stride == np.uint64(4):
-                simd.store(words, length * 16, _load_elements(address))
+                simd.store(words, position * 16, _load_elements(address))
             else:
                 for first in range(0, widths[source], 16):
                     simd.store_tile(
                         words,
-                        (length + first) * 16,
+                        (position + first) * 16,
                         16,
                         _load_elements_transposed(address + np.uint64(4 * first), stride),
                     )
-            length += widths[source]
-        blocks = (length + 7) // 8
-        for k in range(length, blocks * 8):
-            simd.store(words, k * 16, simd.zero())
-        state = _fresh_state(fixed[0], _montgomery(length))
-        for block in range(blocks):
-            state = _permuted(_overwritten(state, words, block * 128), table, second)
+            position += widths[source]
+        state = _fresh_state(fixed[0], length)
+        for block in range(first_block, base_end // 8 + extensions):
+            start, mask = block * 8, _ALL_BITS
+            if start >= base_end:
+                start, mask = base_end - 3 + 5 * (block - base_end // 8), np.uint32(0)
+            state = _permuted(_overwritten(state, words, start * 16, mask), table, second)
         _store_digest(out, column + row, out.shape[1], state)
 
 
@@ -222,20 +248,24 @@ def _hash_nodes(children, injected, table, second, words, out, total, half, lo, 
         state = add_tiles(_permuted(state, table, second), state)
         if injected.shape[1] > 0:
             _store_digest(words, 0, 16, state)
-            state = _pair_of_digests(words, 0, 16, injected, parent, total)
+            state = _pair_of_digests(injected, parent, total, words, 0, 16)
             state = add_tiles(_permuted(state, table, second), state)
         _store_digest(out, parent, total, state)
 
 
-@kernel("i8(u4[::1], i8, u4[::1], b1, u4[::1], i8, u4, i8, i8)")
-def _grind_range(puzzle, position, table, second, words, base, mask, lo, hi):  # type: ignore[no-untyped-def]
+@kernel("i8(u4[::1], u4[::1], b1, u4[::1], i8, u4, i8, i8)")
+def _grind_range(puzzle, table, second, words, base, mask, lo, hi):  # type: ignore[no-untyped-def]
     """The first k in lo ... hi - 1 (multiples of 16) whose nonce base + k succeeds, or -1."""
-    for k in range(16):
-        simd.store(words, k * 16, simd.splat(puzzle[k]))
+    for k in range(8):
+        simd.store(words, k * 16, simd.zero())
+        simd.store(words, (8 + k) * 16, simd.splat(puzzle[k]))
     for start in range(lo, hi, 16):
         for lane in range(16):
-            words[position * 16 + lane] = _montgomery(base + start + lane)
-        image = _permuted(simd.load_tile(words, 0, 16), table, second)
+            words[7 * 16 + lane] = _montgomery(base + start + lane)
+        # The nonce's block, then the squeeze; in a loop so that there is one copy of the code.
+        image = simd.load_tile(words, 0, 16)
+        for _ in range(2):
+            image = _permuted(image, table, second)
         # A product with 1 leaves Montgomery form.
         element = simd.field_mul(image[0], simd.splat(1))
         remainder = simd.bit_and(element, simd.splat(mask))
@@ -271,9 +301,11 @@ class PoseidonHashing:
         key: bytes | None = None,
         out: Words | None = None,
         offset: int = 0,
+        extensions: int = 0,
     ) -> Words:
         """As :func:`stark.hash.sha256_kernels.leaf_digests`; a key has 7 canonical elements."""
-        return hash_matrices(self._row_hasher(key), matrices, widths, out, offset)
+        hasher = self._row_hasher(key)
+        return hash_matrices(hasher, matrices, widths, out, offset, extensions)
 
     def codeword_leaf_digests(
         self, codeword: Words, points: int, key: bytes | None = None
@@ -309,25 +341,23 @@ class PoseidonHashing:
         Raises
         ------
         ValueError
-            If the puzzle is not 16 elements and a lane below 8, or bits are outside 0 ... 24.
+            If the puzzle is not 8 elements, or bits are outside 0 ... 24.
         UsageError
             If no nonce below p succeeds.
         """
         elements = decode_elements(puzzle)
-        if len(elements) != _PUZZLE_ELEMENTS or elements[-1] >= RATE:
-            raise ValueError(f"{LANES} elements and the number of a lane are needed")
+        if len(elements) != LANES - RATE:
+            raise ValueError(f"{LANES - RATE} elements of a capacity are needed")
         if not 0 <= bits <= self._maximal_bits:
             raise ValueError(f"0 ... {self._maximal_bits} bits are needed, got {bits}")
-        lanes = to_montgomery(np.array(elements[:-1], np.uint32))
+        capacity = to_montgomery(np.array(elements, np.uint32))
         table, mask = _table(self._second), np.uint32((1 << bits) - 1)
         for base in range(0, P - 1, _GRIND_CHUNK):  # p - 1 is a multiple of the chunk
             found: list[int] = []
 
             def call(lo: int, hi: int, base: int = base, found: list[int] = found) -> None:
                 words = aligned_empty(LANES * LANES)
-                hit = _grind_range(
-                    lanes, elements[-1], table, self._second, words, base, mask, lo, hi
-                )
+                hit = _grind_range(capacity, table, self._second, words, base, mask, lo, hi)
                 if hit >= 0:
                     found.append(base + hit)
 
@@ -353,14 +383,14 @@ class _RowHasher:
         self._fixed = to_montgomery(np.array(fixed, np.uint32))
 
     def __call__(self, sources: Sources, out: Words, column: int, place: int, rows: int, /) -> None:
-        # Salts, the rows, and a tile of 16 columns staged too much.
-        length = RATE + sources.width + LANES
+        # Salts, filling, the rows, and a tile of 16 columns staged too much.
+        length = 2 * RATE + sources.width + LANES
         table = _table(self._second)
 
         def call(lo: int, hi: int) -> None:
             words = aligned_empty(length * LANES)
             _hash_rows(
-                *(sources.addresses, sources.strides, sources.widths),
+                *(sources.addresses, sources.strides, sources.widths, sources.extensions),
                 *(self._fixed, table, self._second, words, out, column, place, lo, hi),
             )
 

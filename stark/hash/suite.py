@@ -8,9 +8,13 @@ A suite is found by the name in a verification key's parameters, never by one in
 has 32 bytes in all suites: in the algebraic ones 8 canonical field elements, little-endian.
 
 Algebraic leaves are :func:`stark.hash.poseidon.sponge_hash`, whose capacity starts with the tag of
-the use and the number of elements; nodes are :func:`stark.hash.poseidon.compress` of 16 elements.
+the use and the number of elements. A circuit that verifies a proof reads a block of the sponge as a
+row of its table, so an extension element at the end of a leaf's row has a block of its own. Nodes
+are :func:`stark.hash.poseidon.compress` of 16 elements.
+
 Nodes carry no tag: which digests are leaves and which nodes follows from the shape of the tree,
-which is the verifier's, so a leaf is only ever compared with a leaf.
+which is the verifier's, so a leaf is only ever compared with a leaf. So does what of a row is an
+extension element: rows of one leaf are only ever compared if they are cut into the same blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from stark.errors import Code, Rejected
+from stark.field.extension import DEGREE
 from stark.field.koalabear import P
 from stark.hash import sha256
 from stark.hash.poseidon import (
@@ -40,8 +45,8 @@ def _tag(text: bytes) -> int:
     return int.from_bytes(text, "little")
 
 
-LEAF_TAG: Final = _tag(b"SLl1")
-SALTED_LEAF_TAG: Final = _tag(b"SLm1")
+LEAF_TAG: Final = _tag(b"SLl2")
+SALTED_LEAF_TAG: Final = _tag(b"SLm2")
 SALT_TAG: Final = _tag(b"SLk1")
 
 SALT_KEY_ELEMENTS: Final = 7
@@ -69,8 +74,12 @@ class Suite(Protocol):
     def maximal_grind_bits(self) -> int:
         """Most bits that one proof of work can have."""
 
-    def leaf_digest(self, row: bytes, salt: bytes = b"") -> bytes:
-        """Digest of a row of canonical elements; ``salt`` is empty or 32 bytes."""
+    def leaf_digest(self, row: bytes, salt: bytes = b"", extensions: int = 0) -> bytes:
+        """Digest of a row of canonical elements; ``salt`` is empty or 32 bytes.
+
+        The last 5 * ``extensions`` elements of the row are that many extension elements, which
+        only algebraic suites hash in another way. ``ValueError`` if the row is too short for them.
+        """
 
     def node_digest(self, left: bytes, right: bytes) -> bytes:
         """Digest of an inner node from its children's."""
@@ -97,7 +106,7 @@ class Sha256Suite:
     permutation: None = None
     maximal_grind_bits: int = sha256.MAXIMAL_GRIND_BITS
 
-    def leaf_digest(self, row: bytes, salt: bytes = b"") -> bytes:
+    def leaf_digest(self, row: bytes, salt: bytes = b"", extensions: int = 0) -> bytes:
         return sha256.leaf_digest(row, salt)
 
     def node_digest(self, left: bytes, right: bytes) -> bytes:
@@ -131,15 +140,22 @@ class PoseidonSuite:
     def name(self) -> str:
         return self.permutation.name
 
-    def leaf_digest(self, row: bytes, salt: bytes = b"") -> bytes:
+    def leaf_digest(self, row: bytes, salt: bytes = b"", extensions: int = 0) -> bytes:
         tag = SALTED_LEAF_TAG if salt else LEAF_TAG
-        return encode_elements(sponge_hash(self.permutation, tag, decode_elements(salt + row)))
+        elements = decode_elements(row)
+        base = len(elements) - DEGREE * extensions
+        if not 0 <= base <= len(elements):
+            raise ValueError(f"{extensions} extension elements in a row of {len(elements)}")
+        tail = [elements[start : start + DEGREE] for start in range(base, len(elements), DEGREE)]
+        runs = (decode_elements(salt), elements[:base], *tail)
+        return encode_elements(sponge_hash(self.permutation, tag, *runs))
 
     def node_digest(self, left: bytes, right: bytes) -> bytes:
         return encode_elements(compress(self.permutation, decode_elements(left + right)))
 
     def injected_node_digest(self, left: bytes, right: bytes, leaf: bytes) -> bytes:
-        return self.node_digest(self.node_digest(left, right), leaf)
+        # The leaf first: a circuit hashes it right before, and goes on from what it has.
+        return self.node_digest(leaf, self.node_digest(left, right))
 
     def leaf_salt(self, key: bytes, place: int) -> bytes:
         elements = decode_elements(key)

@@ -17,9 +17,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from stark.errors import Code, Rejected
+from stark.field.extension import DEGREE
 from stark.field.koalabear import TWO_ADICITY, P
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.hash.suite import SHA256, Suite, check_digests
@@ -40,6 +41,9 @@ class TreeShape:
         The commitment is 2^cap_height digests; at most the smallest log_size.
     suite
         What leaves and nodes are hashed with.
+    extensions
+        For each group, how many extension elements (of five field elements) its rows end with, or
+        nothing if none has any. Algebraic suites hash these in blocks of their own.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class TreeShape:
     salted: bool
     cap_height: int
     suite: Suite = SHA256
+    extensions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = [log_size for log_size, _ in self.groups]
@@ -65,11 +70,25 @@ class TreeShape:
         for _, width in self.groups:
             if width < 1:
                 raise Rejected(Code.SHAPE, "width of a Merkle row", "at least 1", width)
+        if self.extensions and len(self.extensions) != len(self.groups):
+            raise Rejected(
+                *(Code.SHAPE, "groups with a number of extension elements"),
+                *(len(self.groups), len(self.extensions)),
+            )
+        for (_, width), count in zip(self.groups, self.extensions, strict=False):
+            if not 0 <= DEGREE * count <= width:
+                raise Rejected(
+                    Code.SHAPE, "extension elements of a Merkle row", f"0 ... {width // 5}", count
+                )
 
     @property
     def log_size(self) -> int:
         """Logarithm of the largest size, that of the query indices."""
         return self.groups[0][0]
+
+    def extensions_of(self, group: int) -> int:
+        """How many extension elements the rows of a group end with."""
+        return self.extensions[group] if self.extensions else 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +161,8 @@ def verify_opening(
     leaves: dict[int, dict[int, bytes]] = {}
     for group, (log_size, _) in enumerate(shape.groups):
         salted = salts[group] if shape.salted else [b""] * len(rows[group])
-        digests = map(suite.leaf_digest, rows[group], salted)
+        extensions = repeat(shape.extensions_of(group))
+        digests = map(suite.leaf_digest, rows[group], salted, extensions)
         leaves[log_size] = dict(zip(expected[group], digests, strict=True))
 
     levels = missing_siblings(shape, expected[0])

@@ -41,6 +41,10 @@ class Rows(Protocol):
     def width(self) -> int:
         """Field elements per row, padding not counted."""
 
+    @property
+    def extensions(self) -> int:
+        """Extension elements, five field elements each, at the end of every row."""
+
     def digests(self, key: bytes | None, kernels: Hashing) -> Words:
         """Leaf digests, words (8, B N), of row (c, i) at column c N + i: its place.
 
@@ -60,6 +64,8 @@ class MatrixRows:
         Arrays (B, N, padded width) of Montgomery elements, C-contiguous, equal in B and N.
     widths
         Their widths without padding.
+    extensions
+        How many extension elements the concatenated rows end with.
 
     Raises
     ------
@@ -67,19 +73,22 @@ class MatrixRows:
         If B or N differ, or are not powers of two.
     """
 
-    def __init__(self, matrices: Sequence[Words], widths: Sequence[int]) -> None:
+    def __init__(
+        self, matrices: Sequence[Words], widths: Sequence[int], extensions: int = 0
+    ) -> None:
         shapes = {matrix.shape[:2] for matrix in matrices}
         if len(shapes) != 1 or len(matrices) != len(widths):
             raise UsageError(f"matrices of one height and a width for each, got {shapes}")
         ((self.cosets, self.height),) = shapes
         _check_powers_of_two(self.cosets, self.height)
         self.width = sum(widths)
+        self.extensions = extensions
         self._matrices = list(matrices)
         self._widths = list(widths)
 
     def digests(self, key: bytes | None, kernels: Hashing = sha256_kernels) -> Words:
         flat = [matrix.reshape(-1, matrix.shape[2]) for matrix in self._matrices]
-        return kernels.leaf_digests(flat, self._widths, key)
+        return kernels.leaf_digests(flat, self._widths, key, extensions=self.extensions)
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
         pairs = zip(self._matrices, self._widths, strict=True)
@@ -113,6 +122,7 @@ class CodewordRows:
         self.cosets, self.height = self._view.shape[:2]
         _check_powers_of_two(self.cosets, self.height)
         self.width = DEGREE * points
+        self.extensions = points
 
     def digests(self, key: bytes | None, kernels: Hashing = sha256_kernels) -> Words:
         return kernels.codeword_leaf_digests(self._codeword, self._points, key)
@@ -171,7 +181,11 @@ class RowsTree:
         logs_and_widths = (
             (size.bit_length() - 1, group.width) for size, group in zip(sizes, groups, strict=True)
         )
-        self.shape = TreeShape(tuple(logs_and_widths), keys is not None, cap_height, suite)
+        extensions = tuple(group.extensions for group in groups)
+        self.shape = TreeShape(
+            *(tuple(logs_and_widths), keys is not None, cap_height, suite),
+            extensions if any(extensions) else (),
+        )
 
         self._levels = [self._leaves(0)]
         by_size = {size: number for number, size in enumerate(sizes)}

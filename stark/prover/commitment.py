@@ -30,12 +30,17 @@ class PolynomialRows:
         Of one height and blowup.
     widths
         How many columns of each are meant.
+    extensions
+        How many extension elements the joint rows end with.
     """
 
-    def __init__(self, polynomials: Sequence[Polynomials], widths: Sequence[int]) -> None:
+    def __init__(
+        self, polynomials: Sequence[Polynomials], widths: Sequence[int], extensions: int = 0
+    ) -> None:
         self.cosets = 1 << polynomials[0].log_blowup
         self.height = 1 << polynomials[0].log_height
         self.width = sum(widths)
+        self.extensions = extensions
         self._polynomials = list(polynomials)
         self._widths = list(widths)
 
@@ -46,7 +51,8 @@ class PolynomialRows:
         for coset in range(self.cosets):
             pairs = zip(self._polynomials, scratch, strict=True)
             values = [one.coset(coset, buffer) for one, buffer in pairs]
-            kernels.leaf_digests(values, self._widths, key, digests, coset * self.height)
+            offset = coset * self.height
+            kernels.leaf_digests(values, self._widths, key, digests, offset, self.extensions)
         return digests
 
     def select(self, cosets: NDArray[np.int64], rows: NDArray[np.int64]) -> Words:
@@ -92,8 +98,10 @@ class Commitment:
         if masks is not None and shape.salted:
             keys = [masks.salt_key(f"{tree.label} {log_size}") for log_size, _ in shape.groups]
         groups = [
-            self._joint_rows(tables, tree, log_size - parameters.log_blowup)
-            for log_size, _ in shape.groups
+            self._joint_rows(
+                *(tables, tree, log_size - parameters.log_blowup), shape.extensions_of(number)
+            )
+            for number, (log_size, _) in enumerate(shape.groups)
         ]
         self.tree = RowsTree(groups, shape.cap_height, keys, suite)
 
@@ -101,7 +109,9 @@ class Commitment:
     def cap(self) -> list[bytes]:
         return [] if self.tree is None else self.tree.cap
 
-    def _joint_rows(self, tables: Sequence[Table], tree: Tree, log_height: int) -> PolynomialRows:
+    def _joint_rows(
+        self, tables: Sequence[Table], tree: Tree, log_height: int, extensions: int
+    ) -> PolynomialRows:
         """The rows of the tables of one height, in their order, then the mask of that height."""
         parts = [
             (one, cells(table, tree))
@@ -110,7 +120,7 @@ class Commitment:
         ]
         if log_height in self.codeword_masks:
             parts.append((self.codeword_masks[log_height], mask_cells(tree, True)))
-        return PolynomialRows([one for one, _ in parts], [width for _, width in parts])
+        return PolynomialRows([one for one, _ in parts], [width for _, width in parts], extensions)
 
 
 def commit(

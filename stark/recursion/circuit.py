@@ -55,7 +55,8 @@ class Rate(IntEnum):
     PAIR = 6
     """All lanes: what the row before hashed (a leaf), then a digest (the node it is injected in)."""
     HALVES = 7
-    """Lanes 0 to 4 from a wire, 5 to 7 from the first coordinates of the wire that follows it."""
+    """Lanes 0 to 4 from a wire, 5 to 7 from the first coordinates of another, which is the argument
+    of the capacity (zeros)."""
 
 
 class Capacity(IntEnum):

@@ -6,12 +6,15 @@ A core is immutable; every step gives the next one. docs/suites.md defines the b
 
 ``DuplexCore`` is a duplex sponge in overwrite mode (Bertoni, Daemen, Peeters and Van Assche,
 Duplexing the sponge, SAC 2011) of rate 8 and capacity 8. The lengths, labels and order of all items
-are in the initial capacity, so absorbing costs nothing beyond the elements themselves. Two runs
-with one schema absorb equally many elements before each permutation, and encode every item
-injectively in a number of elements that its length fixes: different messages differ in some block.
-Runs with different schemas differ in the capacity from the start, by a collision-resistant hash.
-That blocks replace the rate lanes instead of being added to them changes nothing for an attacker
-who does not control the capacity: he can choose the rate lanes after either.
+are in the initial capacity, so absorbing costs nothing beyond the elements themselves. An extension
+element, a digest and a nonce are a block each, other messages are filled with zeros in front of
+their first block: a circuit that verifies a proof has a block in a row of its table, a squeeze in
+another. Two transcripts with one schema absorb equally many blocks before each squeeze, and encode
+every item injectively in a number of blocks that its length fixes: different messages differ in
+some block. Those with different schemas differ in the capacity from the start, by a
+collision-resistant hash. That blocks replace the rate lanes instead of being added to them changes
+nothing for an attacker who does not control the capacity: he can choose the rate lanes after
+either.
 """
 
 from __future__ import annotations
@@ -24,20 +27,24 @@ from itertools import islice
 from typing import Protocol
 
 from stark.errors import Code, Rejected, UsageError
+from stark.field.extension import DEGREE
 from stark.field.koalabear import TWO_ADICITY, P
-from stark.hash.poseidon import RATE, PoseidonParameters, permute
-from stark.hash.sha256 import encode_elements, grind_succeeds
+from stark.hash.poseidon import RATE, PoseidonParameters, permute, run_blocks
+from stark.hash.sha256 import ELEMENT_BYTES, encode_elements, grind_succeeds
 from stark.hash.suite import Suite
 from stark.transcript.encoding import Kind, decode_field
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
 
 _ABSORB = b"SLt1"
 _SQUEEZE = b"SLs1"
-_SCHEMA = b"SLd1"
+_SCHEMA = b"SLd2"
 _MASK31 = (1 << 31) - 1
 
 BYTES_PER_ELEMENT = 2
 """Bytes of a BYTE item in one element: the most that always fit, in a power of two."""
+
+SQUEEZED = DEGREE
+"""Lanes that a squeeze gives: those of one extension element."""
 
 
 class Core(Protocol):
@@ -144,7 +151,7 @@ def _form(item: Item) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class DuplexCore:
-    """A state of 16 lanes, and up to 8 elements that wait to replace lanes 0 ... 7."""
+    """A state of 16 lanes, and the block of 8 elements, if any, that waits to replace the first."""
 
     permutation: PoseidonParameters
     lanes: tuple[int, ...]
@@ -155,32 +162,34 @@ class DuplexCore:
         return encode_elements(self.lanes + self.pending)
 
     @property
+    def capacity_lanes(self) -> tuple[int, ...]:
+        """Lanes 8 ... 15 of the permutation that the next block enters."""
+        return self._settled().lanes[RATE:]
+
+    @property
     def puzzle(self) -> bytes:
-        """Lanes before the permutation that a nonce enters, and the number of the nonce's lane."""
-        waiting = self._permuted() if len(self.pending) == RATE else self
-        block = waiting.pending + (0,) * (RATE - len(waiting.pending))
-        return encode_elements((*block, *waiting.lanes[RATE:], len(waiting.pending)))
+        """Lanes 8 ... 15 of the permutation that a nonce's block enters."""
+        return encode_elements(self.capacity_lanes)
 
     def absorb(self, item: Item, data: bytes) -> DuplexCore:
         match item:
             case Known() | Sent():
-                return self._taken(_item_elements(item, data))
+                return self._taken(_item_blocks(item, data))
             case Grinding():
-                return self._taken([_nonce_element(data, item.label)])._permuted()
+                return self._worked(data, item.label)
             case Drawn() | DrawnIndices():
-                return self._permuted()
+                return self._squeezed()
 
     def works(self, nonce: bytes, bits: int) -> bool:
-        after = self._taken([_nonce_element(nonce, "nonce")])._permuted()
-        return after.lanes[0] & ((1 << bits) - 1) == 0
+        return self._worked(nonce, "nonce").lanes[0] & ((1 << bits) - 1) == 0
 
     def elements(self, count: int) -> tuple[list[int], DuplexCore]:
-        # Absorbing the challenge item has permuted: the lanes are fresh. What is left of the last
-        # block is never used: whatever comes next replaces it or permutes.
-        core, squeezed = self, list(self.lanes[:RATE])
+        # Absorbing the challenge item has squeezed: the lanes are fresh. What is left of the last
+        # squeeze is never used: whatever comes next replaces it or permutes.
+        core, squeezed = self, list(self.lanes[:SQUEEZED])
         while len(squeezed) < count:
-            core = core._permuted()
-            squeezed += core.lanes[:RATE]
+            core = core._squeezed()
+            squeezed += core.lanes[:SQUEEZED]
         return squeezed[:count], core
 
     def integers(self, count: int, bits: int) -> tuple[list[int], DuplexCore]:
@@ -190,28 +199,42 @@ class DuplexCore:
         elements, core = self.elements(count)
         return [element & ((1 << bits) - 1) for element in elements], core
 
-    def _taken(self, elements: Sequence[int]) -> DuplexCore:
-        """A full block stays pending until more comes, so no permutation is run in vain."""
-        core, pending = self, self.pending
-        for element in elements:
-            if len(pending) == RATE:
-                core, pending = replace(core, pending=pending)._permuted(), ()
-            pending = (*pending, element)
-        return replace(core, pending=pending)
+    def _worked(self, nonce: bytes, name: str) -> DuplexCore:
+        """After a proof of work: its nonce as a block, then a squeeze."""
+        return self._taken(run_blocks((_nonce_element(nonce, name),)))._squeezed()
+
+    def _taken(self, blocks: Sequence[tuple[int, ...]]) -> DuplexCore:
+        """The last block waits until more comes: a state with a block is not permuted twice."""
+        core = self
+        for block in blocks:
+            core = replace(core._settled(), pending=block)
+        return core
+
+    def _squeezed(self) -> DuplexCore:
+        """A permutation of its own, after that of a waiting block: lanes 0 ... 4 are its output."""
+        return self._settled()._permuted()
+
+    def _settled(self) -> DuplexCore:
+        """With no block that waits."""
+        if not self.pending:
+            return self
+        return replace(self, lanes=self.pending + self.lanes[RATE:], pending=())._permuted()
 
     def _permuted(self) -> DuplexCore:
-        lanes = self.lanes
-        if self.pending:
-            lanes = self.pending + (0,) * (RATE - len(self.pending)) + lanes[RATE:]
-        return DuplexCore(self.permutation, tuple(permute(self.permutation, lanes)))
+        return replace(self, lanes=tuple(permute(self.permutation, self.lanes)))
 
 
-def _item_elements(item: Known | Sent, data: bytes) -> Sequence[int]:
-    """A message as elements; Rejected(Canonical) if it has one that is not below p."""
+def _item_blocks(item: Known | Sent, data: bytes) -> list[tuple[int, ...]]:
+    """A message as blocks; Rejected(Canonical) if it has an element that is not below p."""
     if item.kind is Kind.BYTE:
         padded = data + bytes(-len(data) % BYTES_PER_ELEMENT)
-        return struct.unpack(f"<{len(padded) // BYTES_PER_ELEMENT}H", padded)
-    return decode_field(data, item.label)
+        return run_blocks(struct.unpack(f"<{len(padded) // BYTES_PER_ELEMENT}H", padded))
+    elements = decode_field(data, item.label)
+    if item.kind is Kind.FIELD:
+        return run_blocks(elements)
+    size = item.kind.value // ELEMENT_BYTES
+    runs = (elements[start : start + size] for start in range(0, len(elements), size))
+    return [block for run in runs for block in run_blocks(run)]
 
 
 def _nonce_element(nonce: bytes, name: str) -> int:

@@ -22,7 +22,7 @@ from typing import TypeVar
 from stark.errors import Code, Rejected, UsageError
 from stark.field.extension import DEGREE, Element
 from stark.hash.suite import SHA256, Suite
-from stark.transcript.cores import start_core
+from stark.transcript.cores import DuplexCore, start_core
 from stark.transcript.encoding import (
     NONCE_SIZE,
     Kind,
@@ -94,6 +94,16 @@ class Transcript:
         if self._cursor != len(self._schema):
             raise UsageError(f"transcript: {self._schema[self._cursor].label} is missing")
 
+    def capacity_lanes(self) -> tuple[int, ...]:
+        """Lanes 8 to 15 of an algebraic suite's sponge, once what waits has been permuted.
+
+        Whatever block comes next meets these, so a circuit has them as constants instead of the
+        items before. Raises ``UsageError`` over SHA-256.
+        """
+        if not isinstance(self._core, DuplexCore):
+            raise UsageError("a transcript over SHA-256 has no lanes")
+        return self._core.capacity_lanes
+
     def pending(self, kind: type[Item]) -> bool:
         """Whether the next item is of the given type (grinding of zero bits is left out)."""
         return self._cursor < len(self._schema) and isinstance(self._schema[self._cursor], kind)
@@ -137,6 +147,14 @@ class VerifierTranscript(Transcript):
         if not self._core.works(nonce, item.bits):
             raise Rejected(Code.POW, label, f"{item.bits} bits of work", nonce.hex())
         self._absorb(label, nonce)
+
+    def skip_work(self, label: str) -> None:
+        """Absorb the nonce of a proof of work without looking at what it achieves.
+
+        For whoever only needs the challenges that follow, and leaves verifying to another.
+        """
+        self._next(Grinding, label)
+        self._absorb(label, self._reader.take(NONCE_SIZE, label))
 
     def _receive(self, label: str, kind: Kind) -> bytes:
         item = self._next(Sent, label)

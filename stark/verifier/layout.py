@@ -71,6 +71,33 @@ def mask_cells(tree: Tree, zk: bool) -> int:
     return DEGREE if zk and tree is Tree.MAIN else 0
 
 
+def batching_order(tables: Sequence[Table], log_height: int) -> list[tuple[int, int]]:
+    """All opened values of the tables of one height in the order of powers of one challenge.
+
+    Returns (index of the table, number of the value in its layout): at zeta what the joint rows of
+    that height hold, tree by tree and cell by cell (columns over the extension count once), then
+    what is opened at w zeta, likewise. So a verifier that reads joint rows, like a circuit that
+    hashes them, adds up a row by Horner's rule as it comes.
+    """
+    layouts = [
+        (index, TableLayout.of(table))
+        for index, table in enumerate(tables)
+        if table.log_height == log_height
+    ]
+    here, quotient, following = [], [], []
+    for part in Part:
+        for index, layout in layouts:
+            start = len(layout.here)
+            places = enumerate(layout.here + layout.following)
+            own = [place for place, (other, _) in places if other is part]
+            here += [(index, place) for place in own if place < start]
+            following += [(index, place) for place in own if place >= start]
+    for index, layout in layouts:
+        chunks = range(len(layout.here) + len(layout.following), layout.value_count)
+        quotient += [(index, place) for place in chunks]
+    return here + quotient + following
+
+
 def tables_in(tables: Sequence[Table], tree: Tree, log_height: int) -> list[int]:
     """Indices of the tables of one height that have columns in ``tree``, in system order."""
     return [
@@ -93,12 +120,15 @@ def tree_shape(
     ``None`` if no table has columns in ``tree``. Preprocessed rows are public and never salted;
     their cap is the root alone, which keeps a pinned key at 32 bytes.
     """
-    groups = []
+    groups, extensions = [], []
     for log_height in sorted({table.log_height for table in tables}, reverse=True):
         members = tables_in(tables, tree, log_height)
         if members:
-            width = sum(cells(tables[index], tree) for index in members) + mask_cells(tree, zk)
-            groups.append((log_height + log_blowup, width))
+            own = sum(cells(tables[index], tree) for index in members)
+            mask = mask_cells(tree, zk)
+            groups.append((log_height + log_blowup, own + mask))
+            over_extension = tree in (Tree.AUXILIARY, Tree.QUOTIENT)
+            extensions.append(((own if over_extension else 0) + mask) // DEGREE)
     if not groups:
         return None
     return TreeShape(
@@ -106,4 +136,5 @@ def tree_shape(
         salted=zk and tree is not Tree.PREPROCESSED,
         cap_height=0 if tree is Tree.PREPROCESSED else min(cap_height, groups[-1][0]),
         suite=suite,
+        extensions=tuple(extensions) if any(extensions) else (),
     )

@@ -25,6 +25,7 @@ from stark.verifier.key import VerificationKey
 from stark.verifier.layout import (
     TableLayout,
     Tree,
+    batching_order,
     cells,
     mask_cells,
     tables_in,
@@ -188,22 +189,25 @@ def check_buses(terminals: Mapping[str, Element]) -> None:
 
 
 def batching_coefficients(key: VerificationKey, drawn: Sequence[Element]) -> Sequence[Element]:
-    """A coefficient per opened value.
+    """A coefficient per opened value, table by table in layout order.
 
-    Powers are counted anew at each height, from c on: the mask of a height's codeword has c^0, and
-    a height's error grows with the functions of that height alone.
+    Powers are counted anew at each height, down to c: the mask of a height's codeword has c^0, and
+    a height's error grows with the functions of that height alone. Their order is that of
+    :func:`stark.verifier.layout.batching_order`, highest first, for Horner's rule.
     """
     if key.parameters.batching == "independent":
         return drawn
+    tables = key.system.tables
     powers = ext.powers(drawn[0], opened_value_count(key) + 1)
-    used: dict[int, int] = {}
-    result: list[Element] = []
-    for table in key.system.tables:
-        first = used.get(table.log_height, 1)
-        end = first + TableLayout.of(table).value_count
-        result += powers[first:end]
-        used[table.log_height] = end
-    return result
+    chosen: dict[tuple[int, int], Element] = {}
+    for log_height in key.system.log_heights:
+        order = batching_order(tables, log_height)
+        chosen.update(zip(order, powers[len(order) : 0 : -1], strict=True))
+    return [
+        chosen[index, place]
+        for index, table in enumerate(tables)
+        for place in range(TableLayout.of(table).value_count)
+    ]
 
 
 def batched(
@@ -323,6 +327,7 @@ def open_layers(
             salted=False,
             cap_height=fri_cap_height(key, layer),
             suite=key.suite,
+            extensions=(1 << log_arity,),
         )
         inside = [index % (1 << log_leaves) for index in indices]
         opening = read_tree(reader, commitments.layers[layer], shape, inside, f"fri layer {layer}")
