@@ -1,5 +1,8 @@
 """Verifying a proof file: statement, keys, chain of batches, account tree, totals, proofs.
 
+A file of version 2 has one proof for all batches. What version 1 shows of the chain of batches and
+of their trees is hashed there into the public values of that proof, from the statement.
+
 Standard library alone. :func:`verify_publication` accepts by returning a report, or raises
 ``Rejected``; it raises nothing else, whatever the bytes.
 """
@@ -9,11 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from air.aggregate.keys import AggregateKeys, TrustedKeys, aggregate_keys, trusted_keys
+from air.aggregate.publics import AggregatePublics, aggregate_context
+from air.aggregate.security import AggregateSecurity, aggregate_security
 from air.context import Context, Statement, short_digest
 from air.encoding import Digest, totals_digest
 from air.keys import DEFAULT_PROFILE, verification_key
 from air.proof_size import check_proof_size
-from air.publication import BatchProof, Publication, chained_digests
+from air.publication import (
+    AggregatedPublication,
+    BatchProof,
+    Publication,
+    chained_digests,
+    decode_publication,
+)
 from air.shape import Shape
 from air.tree import upper_levels
 from stark.errors import Code, Rejected, UsageError
@@ -39,13 +51,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What an accepted proof file establishes, and with what security."""
+    """What an accepted proof file establishes, and with what security.
+
+    Attributes
+    ----------
+    key, security
+        Of the proofs in the file.
+    aggregate
+        Of all layers, if the file has one proof for many batches, else ``None``.
+    """
 
     statement: Statement
     checks: tuple[Check, ...]
     profile: str
     key: VerificationKey
     security: Report
+    aggregate: AggregateSecurity | None = None
 
 
 def batch_contexts(statement: Statement) -> list[bytes]:
@@ -80,6 +101,7 @@ def verify_publication(
     expected_digest: bytes | None = None,
     profiles: Collection[str] = (DEFAULT_PROFILE,),
     progress: Callable[[Check], None] | None = None,
+    trusted: TrustedKeys | None = None,
 ) -> Acceptance:
     """Check a proof file.
 
@@ -93,6 +115,8 @@ def verify_publication(
         Security profiles that are acceptable: the verifier's policy, not the file's.
     progress
         Called with each check as it passes.
+    trusted
+        Keys of aggregates to use instead of the pinned ones; not for files of version 1.
 
     Raises
     ------
@@ -108,17 +132,30 @@ def verify_publication(
 
     if len(data) > MAXIMUM_FILE:
         raise Rejected(Code.LIMIT, "size of the proof file", MAXIMUM_FILE, len(data))
-    publication = Publication.decode(data)
+    publication = decode_publication(data)
     statement = publication.statement
-    context = statement.context
     digest = statement.digest()
     if expected_digest is not None and digest != expected_digest:
         raise Rejected(Code.STATEMENT, "statement digest", expected_digest.hex(), digest.hex())
     passed("statement", f"digest {digest.hex()} (short: {short_digest(digest)})")
-    profile = context.policy
+    profile = statement.context.policy
     if profile not in profiles:
         raise Rejected(Code.POLICY, "security profile", " or ".join(sorted(profiles)), profile)
-    shape = context_shape(context)
+    shape = context_shape(statement.context)
+    aggregate: AggregateSecurity | None = None
+    if isinstance(publication, AggregatedPublication):
+        key, aggregate = _verify_aggregated(publication, profile, shape, trusted, passed)
+    else:
+        key = _verify_batches(publication, profile, shape, passed)
+    security = estimate(system_figures(key.system), key.parameters)
+    return Acceptance(statement, tuple(checks), profile, key, security, aggregate)
+
+
+def _verify_batches(
+    publication: Publication, profile: str, shape: Shape, passed: Callable[[str, str], None]
+) -> VerificationKey:
+    """What version 1 shows: every batch, their chain, their trees. Returns the batches' key."""
+    statement = publication.statement
     key = verification_key(profile, shape)
     check_depth(statement, shape)
     for batch in publication.batches:
@@ -139,8 +176,56 @@ def verify_publication(
             f"batch {number}",
             f"STARK of {len(batch.proof):,} bytes, {key.parameters.queries} queries",
         )
-    security = estimate(system_figures(key.system), key.parameters)
-    return Acceptance(statement, tuple(checks), profile, key, security)
+    return key
+
+
+def _verify_aggregated(
+    publication: AggregatedPublication,
+    profile: str,
+    shape: Shape,
+    trusted: TrustedKeys | None,
+    passed: Callable[[str, str], None],
+) -> tuple[VerificationKey, AggregateSecurity]:
+    """What version 2 shows: one proof. Returns its key, and what all layers are worth."""
+    statement = publication.statement
+    levels = (statement.batches - 1).bit_length()
+    keys: AggregateKeys
+    if trusted is None:
+        keys = aggregate_keys(profile, shape)
+    else:
+        keys = trusted_keys(trusted, profile, shape, levels)
+    key = keys.wrap_key(levels)
+    check_depth(statement, shape)
+    check_header(Reader(publication.proof), key)
+    check_proof_size(key, publication.proof)
+    security = aggregate_security(
+        keys.layers(statement.batches), keys.digest(levels), trusted is None
+    )
+    source = "pinned" if trusted is None else "NOT PINNED, digest given by you"
+    passed("key", f"{profile}, {shape.name}, {source}, digest {security.key_digest.hex()}")
+    publics = aggregate_publics(publication, shape)
+    passed("totals", "hashed, with the root and the number of batches, into what is proven")
+    verify(key, publication.proof, {"permutation": publics.wrap_digest()}, publics.context)
+    passed(
+        "aggregate",
+        f"STARK of {len(publication.proof):,} bytes for {statement.batches} batches, "
+        f"{key.parameters.queries} queries",
+    )
+    return key, security
+
+
+def aggregate_publics(publication: AggregatedPublication, shape: Shape) -> AggregatePublics:
+    """What the proof of a file of version 2 must be about: all from the statement, but for the
+    digest before the first batch, which is free, and the blind, which opens the last one."""
+    statement = publication.statement
+    return AggregatePublics(
+        context=aggregate_context(statement.context.digest(), statement.digest()),
+        count=statement.batches,
+        first=True,
+        digest_in=publication.digest_start,
+        digest_out=totals_digest(publication.blind, statement.totals, shape.capacity),
+        root=statement.root,
+    )
 
 
 def check_depth(statement: Statement, shape: Shape) -> None:

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from air.aggregate.keys import MAXIMUM_FILE as MAXIMUM_KEYS
+from air.aggregate.keys import TrustedKeys, decode_aggregates
 from air.keys import DEFAULT_PROFILE
 from air.publication import MAGIC
 from air.report import (
@@ -54,10 +56,30 @@ def read_limited(path: str | os.PathLike[str], limit: int = MAXIMUM_FILE) -> byt
 def parse_digest(text: str) -> bytes:
     """32 bytes from hexadecimal; ``UsageError`` for anything else, the short form included."""
     if _DIGEST.fullmatch(text) is None:
-        raise UsageError(
-            "a statement digest has 64 hexadecimal digits; the short form is for the eye"
-        )
+        raise UsageError("a digest has 64 hexadecimal digits; the short form is for the eye")
     return bytes.fromhex(text)
+
+
+def read_trusted(
+    keys: str | os.PathLike[str] | None, key_digest: str | None
+) -> TrustedKeys | None:
+    """Keys of aggregates that are not pinned, from a file; ``None`` if there is none.
+
+    Raises
+    ------
+    UsageError
+        If there is a file without a digest, or a digest without a file.
+    Rejected
+        If the file is no table of keys.
+    OSError
+        If it cannot be read.
+    """
+    if keys is None and key_digest is None:
+        return None
+    if keys is None or key_digest is None:
+        raise UsageError("a file of keys goes with the digest that its keys must have")
+    digest = parse_digest(key_digest)
+    return TrustedKeys(decode_aggregates(read_limited(keys, MAXIMUM_KEYS)), digest)
 
 
 def rejection_exit(error: Rejected, data: bytes | None = None) -> int:
@@ -78,6 +100,8 @@ def run(
     as_json: bool,
     out: Emit,
     err: Emit,
+    keys: str | os.PathLike[str] | None = None,
+    key_digest: str | None = None,
 ) -> int:
     """Check one proof file; report to ``out`` and ``err``; return the exit code.
 
@@ -91,6 +115,8 @@ def run(
         Acceptable security profiles.
     as_json
         One JSON object to ``out`` instead of text.
+    keys, key_digest
+        A file with keys of aggregates that are not pinned, and the digest they must have.
     """
     checks: list[Check] = []
 
@@ -102,8 +128,9 @@ def run(
     data: bytes | None = None
     try:
         digest = None if expect is None else parse_digest(expect)
+        trusted = read_trusted(keys, key_digest)
         data = read_limited(path)
-        acceptance = verify_publication(data, digest, profiles, passed)
+        acceptance = verify_publication(data, digest, profiles, passed, trusted)
     except (Rejected, UsageError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -159,12 +186,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=tuple(PROFILES),
         help=f"acceptable security profile, may be repeated (default {DEFAULT_PROFILE})",
     )
+    parser.add_argument(
+        "--keys", metavar="FILE", help="keys of aggregates that this version does not pin"
+    )
+    parser.add_argument(
+        "--key-digest", metavar="DIGEST", help="digest that these keys must have (hex)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     tolerate_terminal()
     profiles = options.profile or [DEFAULT_PROFILE]
     try:
-        return run(options.proof, options.expect, profiles, options.json, _to_stdout, _to_stderr)
+        return run(
+            *(options.proof, options.expect, profiles, options.json, _to_stdout, _to_stderr),
+            *(options.keys, options.key_digest),
+        )
     except KeyboardInterrupt:
         _to_stderr("interrupted")
         return EXIT_INTERRUPTED

@@ -13,9 +13,10 @@ from stark.system import System
 
 
 @cache
-def batch_system(shape: Shape, zk: bool = False) -> System:
+def batch_system(shape: Shape, zk: bool = False, whole_rows: bool = False) -> System:
     """The tables of a batch: chain, tree, totals and range, in this order.
 
-    With ``zk`` they have what hides the witness, as everything published does.
+    With ``zk`` they have what hides the witness, as everything published does; with ``whole_rows``
+    what circuits that verify them ask for.
     """
-    return System([ChainAir(shape), TreeAir(shape), TotalsAir(shape), RangeAir()], zk)
+    return System([ChainAir(shape), TreeAir(shape), TotalsAir(shape), RangeAir()], zk, whole_rows)

@@ -182,7 +182,7 @@ def splat(element: Element, n: int) -> Vector:
 
 
 @cache
-def _frobenius_matrices() -> Vector:
+def frobenius_matrices() -> Vector:
     """Images of 1, x, ..., x^4 under a -> a^p and a -> a^(p^2), (2 * 25,): see ``ext_inverse``."""
     units = [tuple(int(i == j) for i in range(DEGREE)) for j in range(DEGREE)]
     once = [extension.frobenius(unit) for unit in units]  # type: ignore[arg-type]
@@ -210,7 +210,7 @@ def batch_inverse(a: Vector) -> Vector:
     failed = np.zeros(1, np.uint32)
     n = out.shape[1]
     call = partial(
-        _inverse_range, source.reshape(-1), out.reshape(-1), n, _frobenius_matrices(), failed
+        _inverse_range, source.reshape(-1), out.reshape(-1), n, frobenius_matrices(), failed
     )
     parallel.run(call, n, GRAIN)
     if failed[0]:

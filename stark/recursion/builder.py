@@ -466,6 +466,67 @@ class CircuitBuilder:
         )
         return result
 
+    def digest_hint(self) -> DigestWire:
+        """A digest that the prover chooses: its lanes are base elements, nothing else is said."""
+        result = self.digests.fresh()
+        self.hints(RATE)
+        self.permute(
+            *(Rate.HINTS, RATE, Capacity.ZERO),
+            fixed={
+                "straight": 1,
+                "digest address": result,
+                "digest count": WRITES,
+                "digest x": 1,
+            },
+        )
+        return result
+
+    def boolean_hint(self) -> Wire:
+        """0 or 1, as the prover chooses; five values, the first of which is it."""
+        result = self.wires.fresh()
+        self.hints(DEGREE)
+        self.permute(
+            *(Rate.HINTS, DEGREE, Capacity.ZERO),
+            fixed={"straight": 1, "wire address": result, "wire count": WRITES, "wire x": 1}
+            | {f"zero {lane}": 1 for lane in range(RATE - DEGREE)},
+        )
+        # In a field x^2 = x has the solutions 0 and 1 alone.
+        self.evaluate(result, result, ab=1, equals=result)
+        return result
+
+    def sponge(self, digests: Sequence[DigestWire], tag: int) -> DigestWire:
+        """The sponge digest of whole blocks, at least one."""
+        result = self.digests.fresh()
+        length = RATE * len(digests)
+        for number, digest in enumerate(digests):
+            fixed = {
+                "straight": 1,
+                "digest address": self.digests.read(digest),
+                "digest count": P - 1,
+                "digest x": 1,
+            }
+            if number == 0:
+                fixed |= {"fresh": 1, "tag": tag, "length": length}
+                self.permute(Rate.DIGEST, digest, Capacity.FRESH, fixed=fixed)
+            else:
+                self.permute(
+                    *(Rate.DIGEST, digest, Capacity.CHAIN),
+                    fixed=fixed,
+                    before={"capacity next": 1},
+                )
+        # Another row of the last permutation writes: the last one reads already.
+        self.permute(
+            Rate.SAME,
+            fixed={
+                "straight": 1,
+                "digest address": result,
+                "digest count": WRITES,
+                "digest leaf": 1,
+            },
+            before={"same next": 1},
+        )
+        return result
+
     def start_gamma(self, row: int) -> None:
         """From this row on, accumulators are multiplied by the challenge that it draws."""
         self._gammas.append(row)
@@ -476,25 +537,20 @@ class CircuitBuilder:
 
     # ---- the end
 
-    def finish(self, public: Sequence[DigestWire], log_permutations: int, tag: int) -> Circuit:
+    def finish(self, public: Sequence[DigestWire], tag: int, log_least: int = 0) -> Circuit:
         """The circuit whose one public value is the sponge digest of some digests.
 
-        The table of permutations has 2^log_permutations rows, the last of which ends that sponge.
-        Raises ``UsageError`` if they do not fit.
+        The table of permutations gets the fewest rows that are a power of two, at least
+        2^log_least; the last of them ends that sponge.
         """
         self.label("public values")
-        if self._pending_acc is not None:
-            self._blank()
+        self.settle()
         for first, end in pairwise([*self._gammas, self.permutation.count]):
             # Row r speaks of r + 1, and the last row before another challenge keeps the old one.
             for row in range(first, end - 1):
                 self.permutation.set(row, "gamma next", 1)
-        start = (1 << log_permutations) - len(public)
-        if self.permutation.count > start:
-            raise UsageError(
-                f"{self.permutation.count + len(public)} permutations do not fit "
-                f"2^{log_permutations} rows"
-            )
+        count = self.permutation.count + len(public)
+        start = max(1 << log_least, 1 << (count - 1).bit_length()) - len(public)
         for name, column in self.permutation.columns.items():
             column.extend([int(name == "straight")] * (start - self.permutation.count))
         self.permutation.count = start

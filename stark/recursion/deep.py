@@ -38,7 +38,7 @@ class HeightDeep:
     value, next_value
         H(zeta) and H'(w zeta).
     factor
-        c^(n + 1).
+        c^n.
     """
 
     trees: tuple[tuple[Tree, Wire], ...]
@@ -99,11 +99,14 @@ class HeightDeep:
             zeta=zeta,
             next_point=builder.evaluate(zeta, qa=root),
             coefficient=coefficient,
-            factor=builder.power(coefficient, count + 1),
+            factor=builder.power(coefficient, count),
         )
 
     def at(self, builder: CircuitBuilder, sums: Mapping[Tree, Wire], y: Wire) -> Wire:
-        """The codeword at x = 3 y, from the sums of the opened rows; without the mask."""
+        """The codeword at x = 3 / y, from the sums of the opened rows; without the mask.
+
+        1 / (x - z) is y / (3 - z y): the common y and the last c are multiplied once.
+        """
         here: Wire = 0
         following: Wire = 0
         shared = True
@@ -121,18 +124,16 @@ class HeightDeep:
             else:
                 shared = False
         result = self._quotient(builder, here, self.value, self.zeta, y)
-        if not following:
-            return builder.multiply(result, self.factor)
-        other = self._quotient(builder, following, self.next_value, self.next_point, y)
-        return builder.multiply_add(
-            result, self.factor, builder.multiply(other, self.coefficient)
-        )
+        if following:
+            other = self._quotient(builder, following, self.next_value, self.next_point, y)
+            result = builder.multiply_add(result, self.factor, other)
+        return builder.multiply(result, builder.multiply(self.coefficient, y))
 
     def _quotient(
         self, builder: CircuitBuilder, total: Wire, value: Wire, point: Wire, y: Wire
     ) -> Wire:
-        """(total - value) / (3 y - point)."""
-        inverse = builder.invert(builder.evaluate(y, point, qa=GENERATOR, qb=-1))
+        """(total - value) / (3 - point y)."""
+        inverse = builder.invert(builder.evaluate(point, y, ab=-1, q0=GENERATOR))
         return builder.evaluate(total, value, inverse, cab=1)
 
 

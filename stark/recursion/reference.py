@@ -65,18 +65,18 @@ class PermutationRow:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass
 class FoldRow:
-    """What a fold reads, and what it writes."""
+    """The place of a query in a leaf; then the leaf, and what it is folded to."""
 
-    values: tuple[Element, ...]
-    beta: Element
     index: int
     y: int
     slot: int
     index_out: int
-    result: Element
     y_out: int
+    values: tuple[Element, ...] = ()
+    beta: Element = ZERO
+    result: Element = ZERO
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Witness:
     def public(self) -> Digest:
         """The circuit's public values: the digest that the last permutation ends with."""
         row = self.permutation[-1] if self.permutation else None
-        return tuple((row or _untouched()).y[:RATE_LANES])
+        return tuple((row or untouched()).y[:RATE_LANES])
 
 
 def run(circuit: Circuit, hints: Sequence[int]) -> Witness:
@@ -156,7 +156,7 @@ def _require(condition: bool) -> None:
         raise _FailedError
 
 
-def _untouched() -> PermutationRow:
+def untouched() -> PermutationRow:
     return PermutationRow(y=permute(POSEIDON1, [0] * LANES))
 
 
@@ -186,6 +186,8 @@ class _Execution:
             self.bit(row, arguments[0], arguments[1])
         elif operation == Operation.PERMUTE:
             self.permute(row, arguments)
+        elif operation == Operation.PLACE:
+            self.place(row)
         elif operation == Operation.FOLD:
             self.fold(row)
         elif operation == Operation.DECOMPOSE:
@@ -271,7 +273,7 @@ class _Execution:
         at = {name: column[row] for name, column in columns.items()}
         before = self.witness.permutation[row - 1] if row else None
         flags = {name: column[row - 1] if row else 0 for name, column in columns.items()}
-        previous = before or _untouched()
+        previous = before or untouched()
 
         cells = PermutationRow()
         if flags["index next"]:
@@ -397,21 +399,26 @@ class _Execution:
 
     # ---- folds and decompositions
 
-    def fold(self, row: int) -> None:
+    def place(self, row: int) -> None:
         at = {name: column[row] for name, column in self.circuit.fold.items()}
-        values = tuple(self.wire(at["address v"] + t) for t in range(8))
-        beta = self.wire(at["address beta"])
         index, y = self.base(at["address index"]), self.base(at["address y"])
         slot = index // at["weight"] & 7
-        index_out = index - slot * at["weight"]
-        _require(self.wire(at["address value"]) == values[slot])
-        result = fold_values(values, beta, y * pow(root_of_unity(3), slot, P))
-        y_out = pow(y, 8, P)
-        out = at["address out"]
-        outputs = (result, ext.from_base(index_out), ext.from_base(y_out))
-        for offset, value in enumerate(outputs):
-            self.witness.wires[out + offset] = value
-        self.witness.fold[row] = FoldRow(values, beta, index, y, slot, index_out, result, y_out)
+        cells = FoldRow(index, y, slot, index - slot * at["weight"], pow(y, 8, P))
+        self.witness.wires[at["address out"] + 1] = ext.from_base(cells.index_out)
+        self.witness.wires[at["address out"] + 2] = ext.from_base(cells.y_out)
+        self.witness.fold[row] = cells
+
+    def fold(self, row: int) -> None:
+        at = {name: column[row] for name, column in self.circuit.fold.items()}
+        cells = self.witness.fold[row]
+        if cells is None:
+            raise UsageError("a circuit folds a leaf whose place is not known")
+        cells.values = tuple(self.wire(at["address v"] + t) for t in range(8))
+        cells.beta = self.wire(at["address beta"])
+        _require(self.wire(at["address value"]) == cells.values[cells.slot])
+        point = cells.y * pow(root_of_unity(3), cells.slot, P)
+        cells.result = fold_values(cells.values, cells.beta, point)
+        self.witness.wires[at["address out"]] = cells.result
 
     def decompose(self, row: int, wire: int, number: int) -> None:
         columns = self.circuit.decomposition

@@ -14,6 +14,9 @@ from stark.recursion.tables.fold import FoldAir
 from stark.recursion.tables.permutation import PermutationAir
 from stark.system import System
 
+LARGEST_LOG_ARITY = 3
+"""log2 of the arity of FRI's folds, see ``stark.soundness.schedule``."""
+
 
 @dataclass(frozen=True)
 class CircuitShape:
@@ -34,6 +37,39 @@ class CircuitShape:
     widths: tuple[int, ...]
     log_order: int
 
+    @property
+    def log_heights(self) -> dict[str, int]:
+        """By table."""
+        return {
+            "permutation": self.log_permutations,
+            "arithmetic": self.log_arithmetic,
+            "fold": self.log_folds,
+            "decomposition": self.log_decompositions,
+        }
+
+
+def fitted_shape(circuit: Circuit, log_least: int = 0) -> CircuitShape:
+    """Heights for a circuit: powers of eight below that of the permutations where that is enough.
+
+    FRI folds by eight wherever no table joins in between: heights that differ by powers of eight
+    cost the fewest layers. ``log_least`` is the log2 of the least height.
+    """
+    rows = circuit.rows
+    top = (rows["permutation"] - 1).bit_length()
+
+    def fitted(name: str) -> int:
+        needed = max(log_least, (rows[name] - 1).bit_length())
+        return max(needed, top - (top - needed) // LARGEST_LOG_ARITY * LARGEST_LOG_ARITY)
+
+    return CircuitShape(
+        max(top, log_least),
+        fitted("arithmetic"),
+        fitted("fold"),
+        fitted("decomposition"),
+        circuit.widths,
+        circuit.log_order,
+    )
+
 
 def circuit_system(
     shape: CircuitShape, *, zk: bool, whole_rows: bool, circuit: Circuit | None = None
@@ -53,12 +89,7 @@ def circuit_system(
     if circuit is not None:
         if (circuit.widths, circuit.log_order) != (shape.widths, shape.log_order):
             raise UsageError("the circuit takes other bits than its shape")
-        for name, log_height in (
-            ("permutation", shape.log_permutations),
-            ("arithmetic", shape.log_arithmetic),
-            ("fold", shape.log_folds),
-            ("decomposition", shape.log_decompositions),
-        ):
+        for name, log_height in shape.log_heights.items():
             columns[name] = _padded(name, circuit.tables[name], log_height)
     return System(
         [

@@ -113,13 +113,16 @@ class WitnessProgram:
         coefficients = np.stack([arithmetic[name] for name in names], axis=1)
         permutation = columns["permutation"]
         addresses = permutation["digest address"]
+        _inside("digest addresses of permutations", addresses, 0, circuit.digest_count)
         numbers = permutation.numbers(places[addresses], sizes[addresses] * (addresses > 0))
         writers = np.flatnonzero((permutation["free"] != 0) & (addresses > 0))
         fold = columns["fold"]
         folded = ("v", "beta", "value", "index", "y", "out")
         folds = np.stack([*(fold[f"address {name}"] for name in folded), fold["weight"]], axis=1)
         decomposition = columns["decomposition"]
-        taken = sum(width * decomposition[f"take {width}"] for width in circuit.widths)
+        takes = [decomposition[f"take {width}"] for width in circuit.widths]
+        _inside("takes of a decomposition", np.sum(takes, axis=0), 0, 1)
+        taken = sum(width * take for width, take in zip(circuit.widths, takes, strict=True))
         result = cls(
             steps=steps,
             operands=np.ascontiguousarray(operands),
@@ -213,7 +216,7 @@ class _Checks:
                 _inside("coordinates", second, 0, 4)
             elif operation == Operation.PERMUTE:
                 taken = self._permutations(chosen, wires, digests)
-            elif operation == Operation.FOLD and not program.folds[chosen[:, 1], 6].all():
+            elif operation == Operation.PLACE and not program.folds[chosen[:, 1], 6].all():
                 raise UsageError("a fold has no weight")
         if not np.isin(steps[:, 0], list(Operation)).all():
             raise UsageError("a circuit has an unknown operation")
@@ -246,6 +249,7 @@ _TABLES = {
     Operation.INVERT: "arithmetic",
     Operation.BIT: "arithmetic",
     Operation.PERMUTE: "permutation",
+    Operation.PLACE: "fold",
     Operation.FOLD: "fold",
     Operation.DECOMPOSE: "decomposition",
 }

@@ -38,9 +38,9 @@ wire address     wire (address, v) with ``wire count``, where v is x[3..8], y[0.
 wire x, y, low,  x[5..8] and two zeros, or acc, as the one flag that is set says; without any it
 high, acc        is 0
 index address    wire (address, index) with ``index count``
-digest address,  digest (address, number + ``cap`` * index, lanes) with ``digest count`` + ``free`` *
-number, x, high, multiplicity; lanes are x[0..8], x[8..16], (y + x)[0..8] or y[0..8], as the one
-node, leaf       flag that is set says
+digest address,  digest (address, number + ``cap`` * index, lanes) with the count ``digest count`` +
+number, x, high, ``free`` * multiplicity; lanes are x[0..8], x[8..16], (y + x)[0..8] or y[0..8],
+node, leaf       as the one flag that is set says
 ================ ================================================================================
 
 Where a path ends, ``cap`` is 1: the digest is number index of the tree's cap. Rows that write a cap
@@ -123,8 +123,8 @@ class PermutationAir(FixedAir):
     ------
     UsageError
         For another permutation, or columns that are malformed or speak of a row after the last,
-        set flags together that exclude one another, leave a path's bit free, or write
-        a digest of a cap twice.
+        set flags together that exclude one another, leave a path's bit, an index that is
+        looked up or a point of evaluation free, or write a digest of a cap twice.
     """
 
     name = "permutation"
@@ -162,12 +162,28 @@ class PermutationAir(FixedAir):
         for row, (node, leaf, weight, straight) in enumerate(paths, start=1):
             if (node or leaf) and not weight and not straight:
                 raise UsageError(f"{self.name}: row {row} has a free bit and is not straight")
+        self._check_bound(columns, "gamma here", "gamma next", ("base next", "extension next"))
+        self._check_bound(columns, "index count", "index next", ("cap",))
         caps = zip(
             *(columns[name] for name in ("free", "digest address", "digest number")), strict=True
         )
         written = [(address, number) for free, address, number in caps if free]
         if len(set(written)) != len(written):
             raise UsageError(f"{self.name}: a digest of a cap is written twice")
+
+    def _check_bound(
+        self, columns: Columns, start: str, following: str, users: Sequence[str]
+    ) -> None:
+        """UsageError if a row uses a value that no row before it has handed down from a start."""
+        bound = handed = False
+        used = [any(flags) for flags in zip(*(columns[name] for name in users), strict=True)]
+        for row, (starts, goes_on, uses) in enumerate(
+            zip(columns[start], columns[following], used, strict=True)
+        ):
+            bound = bool(starts) or (bound and handed)
+            handed = bool(goes_on)
+            if uses and not bound:
+                raise UsageError(f"{self.name}: row {row} has no {start!r} before it")
 
     def eval(self, t: AirBuilder) -> None:
         fixed = {name: t.preprocessed(name) for name in PERMUTATION_COLUMNS}

@@ -1,0 +1,1 @@
+"""One small proof for any number of batches: joins verify two proofs, a wrap verifies the last."""
