@@ -65,9 +65,9 @@ def test_three_tables_with_any_folding(batching: str, log_max_arity: int) -> Non
 @pytest.mark.parametrize("batching", ["independent", "powers"])
 @pytest.mark.parametrize("zk", [False, True])
 def test_whole_next_rows(zk: bool, batching: str, hash_suite: str) -> None:
-    example = products(5, 5)
+    example = products(7, 7)
     system = System([table.air for table in example.system.tables], zk, whole_rows=True)
-    masks = {"zk": True, "log_slack": 1, "log_blowup": 3} if zk else {}
+    masks = {"zk": True, "log_slack": 3, "log_blowup": 3} if zk else {}
     chosen = parameters(batching=batching, hash_suite=hash_suite, queries=2, **masks)
     prove_and_verify(Example(system, example.traces, example.publics), chosen)
 
