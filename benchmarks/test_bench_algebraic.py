@@ -62,7 +62,7 @@ def test_nodes(benchmark: Any, suite: PoseidonSuite) -> None:
 
 @over_suites
 def test_grind_of_16_bits(benchmark: Any, suite: PoseidonSuite) -> None:
-    puzzle, kernels = encode_elements([*range(16), 3]), hashing(suite)
+    puzzle, kernels = encode_elements(range(8)), hashing(suite)
     tries = kernels.grind(puzzle, 16) + 1
     measure(benchmark, lambda: kernels.grind(puzzle, 16), tries, "try")
 

@@ -21,9 +21,11 @@ BLOCKS = dict(re.findall(r"^```suite ([^\n]+)\n(.*?)^```$", TEXT, re.DOTALL | re
 ITEMS: list[Item] = [
     Known("greeting", Kind.BYTE, 5),
     Sent("cap", Kind.DIGEST, 1),
+    Sent("counts", Kind.FIELD, 9),
+    Sent("values", Kind.EXTENSION, 2),
     Grinding("work", 4),
     Drawn("challenge", 2),
-    DrawnIndices("queries", 3, 10),
+    DrawnIndices("queries", 7, 10),
 ]
 
 
@@ -33,6 +35,8 @@ def values(suite: Suite) -> dict[str, Any]:
     result: dict[str, Any] = {
         "leaf": suite.leaf_digest(row).hex(),
         "salted_leaf": suite.leaf_digest(row, left).hex(),
+        "salted_mixed_leaf": suite.leaf_digest(row, left, 1).hex(),
+        "extension_leaf": suite.leaf_digest(row, b"", 2).hex(),
         "node": suite.node_digest(left, right).hex(),
         "injected_node": suite.injected_node_digest(left, right, leaf).hex(),
         "salt": suite.leaf_salt(encode_elements(range(7)), 5).hex(),
@@ -41,6 +45,9 @@ def values(suite: Suite) -> dict[str, Any]:
     result["initial"] = transcript.state.hex()
     transcript.known("greeting", b"hello")
     transcript.send_digests("cap", [left])
+    transcript.send_field("counts", range(1, 10))
+    transcript.send_extension("values", [(1, 2, 3, 4, 5), (6, 7, 8, 9, 10)])
+    result["absorbed"] = transcript.state.hex()
     result["nonce"] = next(n for n in range(1000) if transcript.works(n, 4))
     transcript.send_nonce("work", result["nonce"])
     result["challenge"] = [list(value) for value in transcript.draw("challenge")]

@@ -372,9 +372,10 @@ def text(value: str) -> bytes:
 class System:
     """Tables and the buses between them."""
 
-    def __init__(self, tables: Sequence[Table], zk: bool) -> None:
+    def __init__(self, tables: Sequence[Table], zk: bool, whole_rows: bool = False) -> None:
         self.tables = list(tables)
         self.zk = zk
+        self.whole_rows = whole_rows
         self.widths: dict[str, int] = {}
         for table in self.tables:
             for message in table.messages:
@@ -388,14 +389,36 @@ class System:
         data = [b"stark/system/v1", n(self.zk), n(len(self.widths)), n(len(self.tables))]
         data += [text(bus) + n(width) for bus, width in self.widths.items()]
         data += [table.digest() for table in self.tables]
+        if self.whole_rows:
+            data.append(text("whole rows"))
         return hashlib.sha256(b"".join(data)).digest()
+
+    def next_columns(self) -> dict[str, list[list[int]]]:
+        """By table and part, the columns that are opened on the next row too."""
+        columns = {table.name: table.next_columns() for table in self.tables}
+        if not self.whole_rows:
+            return columns
+        used = {
+            (table.log_height, part)
+            for table in self.tables
+            for part in (PREPROCESSED, MAIN, AUXILIARY)
+            if columns[table.name][part]
+        }
+        return {
+            table.name: [
+                list(range(width)) if (table.log_height, part) in used else []
+                for part, width in enumerate(table.widths)
+            ]
+            for table in self.tables
+        }
 
     def shape(self) -> bytes:
         """The bytes of the shape of the tables (format.md, section 6)."""
+        columns = self.next_columns()
         data = [len(self.tables).to_bytes(2, "little")]
         for table in self.tables:
             data.append(bytes([table.log_height, table.chunks]))
-            counts = [*table.widths, *map(len, table.next_columns())]
+            counts = [*table.widths, *map(len, columns[table.name])]
             data += [count.to_bytes(2, "little") for count in counts]
         return b"".join(data)
 

@@ -52,7 +52,7 @@ def second_system(one: Case) -> System:
     for table in first.tables:
         tables.append(Table(table.name, table.log_height))
         tables[-1].read(listings()[table.name])
-    return System(tables, first.zk)
+    return System(tables, first.zk, first.whole_rows)
 
 
 def compare(one: Case, proof: bytes, what: str) -> str:
@@ -87,6 +87,18 @@ def test_other_parameters_and_heights(changes: dict[str, Any]) -> None:
         at = len(proof) - 7 - 300 * i
         other = proof[:at] + bytes([proof[at] ^ 1]) + proof[at + 1 :]
         check_equal(compare(one, other, f"example {i}, changed") != "accepted", True)
+
+
+@pytest.mark.parametrize("zk", [False, True])
+@pytest.mark.parametrize("batching", ["independent", "powers"])
+def test_whole_next_rows(zk: bool, batching: str) -> None:
+    for example in (fibonacci(7), products(), products(4, 4), products(8, 8)):
+        tables = [table.air for table in example.system.tables]
+        system = FirstSystem(tables, zk, whole_rows=True)
+        changes: dict[str, Any] = ZK if zk else {}
+        chosen = parameters(batching=batching, **changes)
+        one = case(Example(system, example.traces, example.publics), chosen)
+        check_equal(compare(one, one.honest(), "whole rows"), "accepted")
 
 
 @pytest.mark.parametrize("layer", [0, 1])

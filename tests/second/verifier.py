@@ -109,7 +109,7 @@ class Layout:
     def __init__(self, system: System, parameters: Parameters) -> None:
         self.system = system
         self.parameters = parameters
-        self.next_columns = {t.name: t.next_columns() for t in system.tables}
+        self.next_columns = system.next_columns()
         logs = {t.log_height for t in system.tables}
         self.heights = sorted(logs, reverse=True)
         self.log_size = self.heights[0] + parameters.log_blowup
@@ -446,12 +446,18 @@ class _Verification:
         counts = {table.name: len(self.opened[table.name]) for table in tables}
         if self.parameters.powers:
             (c,) = self.transcript.challenge("batching", 1)
-            latest = dict.fromkeys(self.layout.heights, f.ONE)
-            coefficients = []
-            for table in tables:
-                for _ in range(counts[table.name]):
-                    latest[table.log_height] = f.mul(latest[table.log_height], c)
-                    coefficients.append(latest[table.log_height])
+            places = [
+                (table, at) for table in tables for at in range(len(self.layout.opened(table)))
+            ]
+            power = {}
+            for height in self.layout.heights:
+                at_height = [one for one in places if one[0].log_height == height]
+                at_height.sort(key=self.place_in_joint_row)
+                latest = f.ONE
+                for table, at in reversed(at_height):
+                    latest = f.mul(latest, c)
+                    power[table.name, at] = latest
+            coefficients = [power[table.name, at] for table, at in places]
         else:
             coefficients = self.transcript.challenge("batching", sum(counts.values()))
         self.note("batching", {"coefficients": coefficients})
@@ -467,6 +473,12 @@ class _Verification:
                 parts = zip(opened, some, self.opened[table.name], strict=True)
                 products = (f.mul(c, v) for o, c, v in parts if o[2] == after)
                 self.expected[table.name, after] = f.total(products)
+
+    def place_in_joint_row(self, one: tuple[Table, int]) -> tuple[bool, int]:
+        """At zeta before w zeta, tree by tree; what is equal here stays in its order."""
+        table, at = one
+        label, _, after = self.layout.opened(table)[at]
+        return bool(after), ("preprocessed", "main", "auxiliary", "quotient").index(label)
 
     def fri(self) -> None:
         """The layers' caps and challenges, the final polynomial, the query indices."""

@@ -227,6 +227,7 @@ class ProofMap:
                 salted=False,
                 cap_height=fri_cap_height(self.key, layer),
                 suite=self.key.suite,
+                extensions=(1 << log_arity,),
             )
             self._open(reader, f"fri {layer}", shape, self.data(f"fri {layer}"))
 

@@ -90,6 +90,62 @@ def test_only_used_next_rows_are_opened() -> None:
     assert table.next_columns[Part.PREPROCESSED] == (0,)
 
 
+def test_whole_next_rows_are_opened_part_by_part_and_height_by_height() -> None:
+    def fixed_next(t: AirBuilder) -> None:
+        a, b = t.preprocessed("a"), t.preprocessed("b")
+        t.every_row("mixes", a.next * t.main("x") + b + t.main("y"))
+
+    def main_next(t: AirBuilder) -> None:
+        x, fixed = t.main_array("x", 3), t.preprocessed("fixed")
+        t.every_row("moves", x[1].next - x[0] + x[2] * fixed)
+
+    def none_next(t: AirBuilder) -> None:
+        t.every_row("zero", t.main("x") * t.main("y"))
+
+    tables = [
+        air(fixed_next, 4, "fixed next"),
+        air(none_next, 3, "lower"),
+        air(main_next, 4, "main next"),
+        air(none_next, 4, "none next"),
+    ]
+
+    def next_columns(whole_rows: bool) -> dict[str, tuple[tuple[int, ...], ...]]:
+        system = System(tables, whole_rows=whole_rows)
+        return {table.name: tuple(table.next_columns.values()) for table in system.tables}
+
+    assert next_columns(False) == {
+        "fixed next": ((0,), (), ()),
+        "lower": ((), (), ()),
+        "main next": ((), (1,), ()),
+        "none next": ((), (), ()),
+    }
+    assert next_columns(True) == {
+        "fixed next": ((0, 1), (0, 1), ()),
+        "lower": ((), (), ()),
+        "main next": ((0,), (0, 1, 2), ()),
+        "none next": ((), (0, 1), ()),
+    }
+
+
+def test_whole_next_rows_of_bus_columns() -> None:
+    tables = [air(sends(), 3, "sender"), air(receives(), 3, "receiver"), air(fibonacci, 3)]
+    whole = System(tables, whole_rows=True)
+    for table in whole.tables:
+        width = table.width(Part.AUXILIARY)
+        assert table.next_columns[Part.AUXILIARY] == tuple(range(width))
+        assert table.next_columns[Part.MAIN] == tuple(range(table.width(Part.MAIN)))
+    assert [table.width(Part.AUXILIARY) for table in whole.tables][2] == 0
+
+
+def test_digests_tell_whole_next_rows() -> None:
+    """Also where they change nothing, as all columns are opened on the next row anyway."""
+    one, whole = System([air(fibonacci)]), System([air(fibonacci)], whole_rows=True)
+    assert one.tables[0].next_columns == whole.tables[0].next_columns
+    assert table_digest(one.tables[0]) == table_digest(whole.tables[0])
+    assert one.digest() != whole.digest()
+    assert System([air(fibonacci)], whole_rows=False).digest() == one.digest()
+
+
 def test_heights_are_listed_once_largest_first() -> None:
     tables = [air(fibonacci, height, f"t{k}") for k, height in enumerate((3, 5, 3, 4))]
     assert System(tables).log_heights == (5, 4, 3)

@@ -18,6 +18,7 @@ from stark.hash.poseidon import (
     full_matrix,
     permute,
     round_constants,
+    run_blocks,
     sponge_hash,
 )
 
@@ -85,21 +86,49 @@ def test_states_that_are_not_canonical_are_refused(
         compress(parameters, state)
 
 
-def reference_sponge(tag: int, message: list[int]) -> list[int]:
-    state = [0] * 8 + [tag, len(message)] + [0] * 6
-    padded = message + [0] * (-len(message) % 8) or [0] * 8
-    for start in range(0, len(padded), 8):
-        state = poseidon_reference.permute(POSEIDON1, padded[start : start + 8] + state[8:])
+def reference_blocks(run: list[int]) -> list[list[int]]:
+    """The run from its end, eight elements at a time; zeros come in front of what is left."""
+    if not run:
+        return []
+    if len(run) <= 8:
+        return [[0] * (8 - len(run)) + run]
+    return [*reference_blocks(run[:-8]), run[-8:]]
+
+
+def reference_sponge(tag: int, runs: list[list[int]]) -> list[int]:
+    state = [0] * 8 + [tag, sum(map(len, runs))] + [0] * 6
+    blocks = [block for run in runs for block in reference_blocks(run)]
+    for block in blocks or [[0] * 8]:
+        state = poseidon_reference.permute(POSEIDON1, block + state[8:])
     return state[:8]
 
 
+@given(run=st.lists(elements, max_size=40))
+@example(run=[])
+@example(run=[1])
+@example(run=[2, 3, 4, 5, 6, 7, 8])
+@example(run=[0] * 8)
+@example(run=[P - 1] * 9)
+@example(run=[*range(16)])
+@example(run=[*range(17)])
+def test_blocks_of_a_run_are_filled_in_front(run: list[int]) -> None:
+    blocks = run_blocks(run)
+    assert [list(block) for block in blocks] == reference_blocks(run)
+    assert len(blocks) == -(-len(run) // 8)
+
+
 @settings(max_examples=20, deadline=None)
-@given(tag=elements, message=st.lists(elements, max_size=25))
-@example(tag=0, message=[])
-@example(tag=1, message=[P - 1] * 8)
-@example(tag=1, message=[P - 1] * 9)
-def test_sponge_equals_its_definition(tag: int, message: list[int]) -> None:
-    assert sponge_hash(POSEIDON1, tag, message) == reference_sponge(tag, message)
+@given(tag=elements, runs=st.lists(st.lists(elements, max_size=20), max_size=4))
+@example(tag=0, runs=[])
+@example(tag=0, runs=[[], []])
+@example(tag=5, runs=[[7]])
+@example(tag=1, runs=[[P - 1] * 7])
+@example(tag=1, runs=[[P - 1] * 8])
+@example(tag=1, runs=[[P - 1] * 9, [1, 2, 3, 4, 5]])
+@example(tag=1, runs=[[*range(16)], [1]])
+@example(tag=1, runs=[[*range(17)]])
+def test_sponge_equals_its_definition(tag: int, runs: list[list[int]]) -> None:
+    assert sponge_hash(POSEIDON1, tag, *runs) == reference_sponge(tag, runs)
 
 
 def test_sponge_binds_length_and_tag() -> None:
@@ -112,6 +141,8 @@ def test_sponge_binds_length_and_tag() -> None:
         [5, 7],
         [5, 7, 0],
         [5, 7, 0, 0],
+        [0, 5, 7],
+        [0, 0, 5, 7],
     ]
     digests = {tuple(sponge_hash(POSEIDON1, tag, m)) for tag in (0, 1, 2) for m in messages}
     assert len(digests) == 3 * len(messages)

@@ -54,19 +54,45 @@ def padded(values: NDArray[np.int64]) -> Words:
     return matrix
 
 
-def check_leaves(suite: PoseidonSuite, rows: int, widths: list[int], salted: bool) -> None:
+def check_leaves(
+    suite: PoseidonSuite, rows: int, widths: list[int], salted: bool, extensions: int = 0
+) -> None:
     kernels = hashing(suite)
     parts = [random_values((rows, width), rows + width) for width in widths]
     matrices = [padded(part) for part in parts]
     # What lies in padding columns must not be hashed.
     for matrix, width in zip(matrices, widths, strict=True):
         matrix[:, width:] = 99
-    digests = kernels.leaf_digests(matrices, widths, KEY if salted else None)
+    key = KEY if salted else None
+    digests = kernels.leaf_digests(matrices, widths, key, extensions=extensions)
     assert digests.shape == (8, rows)
     for index, row in enumerate(np.concatenate(parts, axis=1).tolist()):
         salt = suite.leaf_salt(KEY, index) if salted else b""
-        expected = suite.leaf_digest(encode_elements(row), salt)
+        expected = suite.leaf_digest(encode_elements(row), salt, extensions)
         assert digest_bytes(kernels, digests, index) == expected
+
+
+@over_suites
+@pytest.mark.parametrize("salted", [False, True])
+@pytest.mark.parametrize("base", [0, 1, 7, 8, 9, 16, 17])
+@pytest.mark.parametrize("extensions", [1, 2, 3, 9])
+def test_leaves_that_end_with_extension_elements(
+    suite: PoseidonSuite, base: int, extensions: int, salted: bool
+) -> None:
+    check_leaves(suite, 3, [base + 5 * extensions], salted, extensions)
+
+
+@over_suites
+@pytest.mark.parametrize("salted", [False, True])
+@pytest.mark.parametrize(
+    ("widths", "extensions"),
+    [([20, 5], 1), ([16, 17, 5], 1), ([5, 10, 15], 6), ([5, 10, 15], 3), ([3, 1, 1], 1)],
+)
+def test_extension_elements_over_several_matrices(
+    suite: PoseidonSuite, widths: list[int], extensions: int, salted: bool
+) -> None:
+    """Also where an element begins in one matrix and ends in the next."""
+    check_leaves(suite, 18, widths, salted, extensions)
 
 
 @over_suites
@@ -88,11 +114,20 @@ def test_leaves_of_any_number_of_rows(suite: PoseidonSuite, rows: int) -> None:
     rows=st.integers(1, 34),
     widths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     salted=st.booleans(),
+    data=st.data(),
 )
 def test_leaves_of_several_matrices(
-    suite: PoseidonSuite, rows: int, widths: list[int], salted: bool
+    suite: PoseidonSuite, rows: int, widths: list[int], salted: bool, data: st.DataObject
 ) -> None:
-    check_leaves(suite, rows, widths, salted)
+    extensions = data.draw(st.integers(0, sum(widths) // 5))
+    check_leaves(suite, rows, widths, salted, extensions)
+
+
+@over_suites
+@pytest.mark.parametrize("extensions", [-1, 4])
+def test_more_extension_elements_than_the_row_has(suite: PoseidonSuite, extensions: int) -> None:
+    with pytest.raises(ValueError, match="extension elements"):
+        hashing(suite).leaf_digests([aligned_zeros((16, 32))], [19], extensions=extensions)
 
 
 @over_suites
@@ -135,7 +170,7 @@ def test_leaves_of_a_codeword(
             row = [int(values[e, c, i + t * height]) for t in range(points) for e in range(5)]
             place = c * height + i
             salt = suite.leaf_salt(KEY, place) if salted else b""
-            expected = suite.leaf_digest(encode_elements(row), salt)
+            expected = suite.leaf_digest(encode_elements(row), salt, points)
             assert digest_bytes(kernels, digests, place) == expected
 
 
@@ -169,17 +204,14 @@ def test_encoded_digests(suite: PoseidonSuite) -> None:
 
 
 def works(suite: PoseidonSuite, puzzle: bytes, nonce: int, bits: int) -> bool:
-    *lanes, position = decode_elements(puzzle)
-    lanes[position] = nonce
-    return permute(suite.permutation, lanes)[0] % (1 << bits) == 0
+    state = permute(suite.permutation, [0] * 7 + [nonce, *decode_elements(puzzle)])
+    return permute(suite.permutation, state)[0] % (1 << bits) == 0
 
 
 @over_suites
 @pytest.mark.parametrize("bits", [0, 1, 4, 9])
-@pytest.mark.parametrize("position", [0, 3, 7])
-def test_grind_finds_the_smallest_nonce(suite: PoseidonSuite, bits: int, position: int) -> None:
-    lanes = random_values((16,), bits + position).tolist()
-    puzzle = encode_elements([*lanes, position])
+def test_grind_finds_the_smallest_nonce(suite: PoseidonSuite, bits: int) -> None:
+    puzzle = encode_elements(random_values((8,), bits).tolist())
     smallest = next(nonce for nonce in range(1 << 14) if works(suite, puzzle, nonce, bits))
     assert hashing(suite).grind(puzzle, bits) == smallest
 
@@ -188,7 +220,7 @@ def test_grind_finds_the_smallest_nonce(suite: PoseidonSuite, bits: int, positio
 def test_grind_goes_on_beyond_its_first_chunk(
     suite: PoseidonSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    puzzle = encode_elements([*range(16), 2])
+    puzzle = encode_elements(range(8))
     nonce = hashing(suite).grind(puzzle, 12)
     monkeypatch.setattr(sponge_kernels, "_GRIND_CHUNK", 32)
     assert nonce >= 64
@@ -200,19 +232,18 @@ def test_grind_ends_where_nonces_end(suite: PoseidonSuite, monkeypatch: pytest.M
     monkeypatch.setattr(sponge_kernels, "P", 33)
     monkeypatch.setattr(sponge_kernels, "_GRIND_CHUNK", 32)
     with pytest.raises(UsageError, match="no nonce"):
-        hashing(suite).grind(encode_elements([*range(16), 2]), 24)
+        hashing(suite).grind(encode_elements(range(8)), 24)
 
 
 @over_suites
 @pytest.mark.parametrize(
     ("puzzle", "bits"),
     [
-        (bytes(32), 4),
+        (bytes(28), 4),
         (bytes(64), 4),
-        (bytes(64) + encode_elements([8]), 4),
-        (bytes(68), 25),
-        (bytes(68), -1),
-        (encode_elements([P] + [0] * 16), 1),
+        (bytes(32), 25),
+        (bytes(32), -1),
+        (encode_elements([P] + [0] * 7), 1),
     ],
 )
 def test_misuse_of_grind_is_an_error(suite: PoseidonSuite, puzzle: bytes, bits: int) -> None:

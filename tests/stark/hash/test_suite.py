@@ -40,12 +40,13 @@ rows = st.lists(elements, min_size=1, max_size=40)
 digests = st.lists(elements, min_size=8, max_size=8)
 
 
-def sponge(parameters: PoseidonParameters, tag: int, message: Sequence[int]) -> list[int]:
+def sponge(parameters: PoseidonParameters, tag: int, *runs: Sequence[int]) -> list[int]:
     """Blocks of eight replace lanes 0 ... 7; the capacity begins as tag and length."""
-    state = [0] * 8 + [tag, len(message)] + [0] * 6
-    padded = [*message, *[0] * (-len(message) % 8)]
-    for start in range(0, len(padded), 8):
-        state = permute(parameters, padded[start : start + 8] + state[8:])
+    state = [0] * 8 + [tag, sum(map(len, runs))] + [0] * 6
+    for run in runs:
+        filled = [*[0] * (-len(run) % 8), *run]
+        for start in range(0, len(filled), 8):
+            state = permute(parameters, filled[start : start + 8] + state[8:])
     return state[:8]
 
 
@@ -75,7 +76,7 @@ def test_suites_cannot_be_changed() -> None:
 
 
 def test_tags_are_the_ascii_bytes() -> None:
-    tags = {b"SLl1": LEAF_TAG, b"SLm1": SALTED_LEAF_TAG, b"SLk1": SALT_TAG}
+    tags = {b"SLl2": LEAF_TAG, b"SLm2": SALTED_LEAF_TAG, b"SLk1": SALT_TAG}
     for text, tag in tags.items():
         assert tag.to_bytes(4, "little") == text
         assert tag < P
@@ -91,7 +92,32 @@ def test_leaves_are_sponges(suite: PoseidonSuite, row: list[int], salt: list[int
     plain = suite.leaf_digest(encode_elements(row))
     salted = suite.leaf_digest(encode_elements(row), encode_elements(salt))
     assert decode_elements(plain) == tuple(sponge(parameters, LEAF_TAG, row))
-    assert decode_elements(salted) == tuple(sponge(parameters, SALTED_LEAF_TAG, salt + row))
+    assert decode_elements(salted) == tuple(sponge(parameters, SALTED_LEAF_TAG, salt, row))
+
+
+@over_algebraic
+@pytest.mark.parametrize("salt", [[], [*range(8)]])
+@pytest.mark.parametrize("base", [0, 1, 7, 8, 9, 16, 17])
+@pytest.mark.parametrize("extensions", [0, 1, 3])
+def test_extension_elements_are_blocks(
+    suite: PoseidonSuite, base: int, extensions: int, salt: list[int]
+) -> None:
+    row = [P - 1 - k for k in range(base + 5 * extensions)]
+    tail = [row[start : start + 5] for start in range(base, len(row), 5)]
+    digest = suite.leaf_digest(encode_elements(row), encode_elements(salt), extensions)
+    if not row and not salt:
+        expected = permute(suite.permutation, [0] * 8 + [LEAF_TAG] + [0] * 7)[:8]
+    else:
+        tag = SALTED_LEAF_TAG if salt else LEAF_TAG
+        expected = sponge(suite.permutation, tag, salt, row[:base], *tail)
+    assert decode_elements(digest) == tuple(expected)
+
+
+@over_algebraic
+@pytest.mark.parametrize("extensions", [-1, 2])
+def test_a_row_has_its_extension_elements(suite: PoseidonSuite, extensions: int) -> None:
+    with pytest.raises(ValueError, match="extension elements in a row of 9"):
+        suite.leaf_digest(bytes(36), b"", extensions)
 
 
 @over_algebraic
@@ -123,6 +149,7 @@ def test_sha256_is_tagged() -> None:
     row, salt, left, right = bytes(range(8)), b"s" * 32, b"l" * 32, b"r" * 32
     assert SHA256.leaf_digest(row) == sha256(b"SLl1" + row).digest()
     assert SHA256.leaf_digest(row, salt) == sha256(b"SLl1" + salt + row).digest()
+    assert SHA256.leaf_digest(row * 5, salt, 2) == SHA256.leaf_digest(row * 5, salt)
     assert SHA256.node_digest(left, right) == sha256(b"SLn1" + left + right).digest()
     expected = sha256(b"SLi1" + left + right + salt).digest()
     assert SHA256.injected_node_digest(left, right, salt) == expected

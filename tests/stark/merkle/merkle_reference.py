@@ -19,11 +19,15 @@ def digest(*parts: bytes) -> bytes:
 
 @dataclass
 class ReferenceTree:
-    """``rows[size][j]`` is the row of index j; salts likewise; sizes are powers of two."""
+    """``rows[size][j]`` is the row of index j; salts likewise; sizes are powers of two.
+
+    ``extensions[size]`` extension elements are at the end of the rows of a size, by default none.
+    """
 
     rows: Mapping[int, Sequence[bytes]]
     salts: Mapping[int, Sequence[bytes]] | None = None
     suite: Suite = SHA256
+    extensions: Mapping[int, int] = field(default_factory=dict)
     levels: dict[int, list[bytes]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,12 +47,12 @@ class ReferenceTree:
     def leaves(self, size: int) -> list[bytes]:
         salts = [b""] * size if self.salts is None else self.salts[size]
         pairs = zip(salts, self.rows[size], strict=True)
-        return [self.leaf(salt, row) for salt, row in pairs]
+        return [self.leaf(salt, row, self.extensions.get(size, 0)) for salt, row in pairs]
 
-    def leaf(self, salt: bytes, row: bytes) -> bytes:
+    def leaf(self, salt: bytes, row: bytes, extensions: int) -> bytes:
         if self.suite is SHA256:
             return digest(b"SLl1", salt, row)
-        return self.suite.leaf_digest(row, salt)
+        return self.suite.leaf_digest(row, salt, extensions)
 
     def node(self, left: bytes, right: bytes) -> bytes:
         if self.suite is SHA256:

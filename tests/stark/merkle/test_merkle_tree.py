@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,37 @@ def test_trees_of_codewords(
         elements = [values[:, c, i + t * height].tolist() for t in range(points)]
         rows.append(encode_elements([x for element in elements for x in element]))
     tree = CodewordTree(to_montgomery(values), points, cap_height, suite)
-    compare(tree, ReferenceTree({size: rows}, suite=suite), cap_height, 4)
+    assert tree.shape.extensions == (points,)
+    reference = ReferenceTree({size: rows}, suite=suite, extensions={size: points})
+    compare(tree, reference, cap_height, 4)
+
+
+@over_suites
+def test_trees_whose_rows_end_with_extension_elements(suite: Suite) -> None:
+    """One group with, one without: what a leaf is cut into follows from the shape."""
+    arrays = [random_extension(2, height, width, height) for height, width in ((8, 17), (2, 11))]
+    groups = [MatrixRows([arrays[0][0]], [17], 3), MatrixRows([arrays[1][0]], [11])]
+    tree = RowsTree(groups, 1, suite=suite)
+    assert tree.shape.extensions == (3, 0)
+    rows = {
+        values.shape[1] * 2: [encode_elements(row.tolist()) for row in natural(values, 2)]
+        for _, values in arrays
+    }
+    compare(tree, ReferenceTree(rows, suite=suite, extensions={16: 3}), 1, 5)
+    opening = tree.open([3])
+    parts = (opening.rows, opening.salts, opening.siblings)
+    other = replace(tree.shape, extensions=(2, 0))
+    if suite is SHA256:
+        verify_opening(tree.cap, other, [3], *parts, "test tree")
+    else:
+        with pytest.raises(Rejected) as caught:
+            verify_opening(tree.cap, other, [3], *parts, "test tree")
+        assert caught.value.code == Code.MERKLE
+
+
+def test_rows_without_extension_elements_need_no_word_of_them() -> None:
+    small = random_extension(4, 8, 3, 0)[0]
+    assert MerkleTree([small], [3], 2).shape.extensions == ()
 
 
 def test_shape_lists_sizes_and_whole_widths() -> None:

@@ -348,6 +348,16 @@ def test_impossible_shapes(groups: tuple[tuple[int, int], ...]) -> None:
     assert caught.value.code == Code.SHAPE
 
 
+@pytest.mark.parametrize("extensions", [(1,), (1, 0, 0), (3, 0), (-1, 0), (2, 2)])
+def test_impossible_extension_elements(extensions: tuple[int, ...]) -> None:
+    groups = ((5, 14), (3, 9))
+    assert TreeShape(groups, False, 0, extensions=(2, 1)).extensions_of(1) == 1
+    assert TreeShape(groups, False, 0).extensions_of(0) == 0
+    with pytest.raises(Rejected) as caught:
+        TreeShape(groups, False, 0, extensions=extensions)
+    assert caught.value.code == Code.SHAPE
+
+
 @pytest.mark.parametrize("indices", [[], [-1], [-1, 3], [32], [3, 32]])
 def test_indices_out_of_range_are_the_callers_error(indices: list[int]) -> None:
     for call in (sibling_count, opening_bytes, group_indices):

@@ -6,9 +6,11 @@ import pytest
 from support.systems import Example, fibonacci, parameters, products
 
 from stark.errors import Rejected
+from stark.hash.suite import SUITES
 from stark.prover.keygen import generate_key
 from stark.prover.prove import prove
 from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
 from stark.verifier.verify import verify
 
 
@@ -57,6 +59,17 @@ def test_three_tables_of_different_heights(log_work: int, log_ledger: int, real:
 def test_three_tables_with_any_folding(batching: str, log_max_arity: int) -> None:
     chosen = parameters(batching=batching, log_max_arity=log_max_arity, log_blowup=3)
     prove_and_verify(products(), chosen)
+
+
+@pytest.mark.parametrize("hash_suite", list(SUITES))
+@pytest.mark.parametrize("batching", ["independent", "powers"])
+@pytest.mark.parametrize("zk", [False, True])
+def test_whole_next_rows(zk: bool, batching: str, hash_suite: str) -> None:
+    example = products(7, 7)
+    system = System([table.air for table in example.system.tables], zk, whole_rows=True)
+    masks = {"zk": True, "log_slack": 3, "log_blowup": 3} if zk else {}
+    chosen = parameters(batching=batching, hash_suite=hash_suite, queries=2, **masks)
+    prove_and_verify(Example(system, example.traces, example.publics), chosen)
 
 
 def test_proofs_are_deterministic_without_masks() -> None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stark.errors import Code, Rejected, UsageError
@@ -129,7 +129,7 @@ def listen(suite: PoseidonSuite, proof: bytes, schema: Sequence[Item] = SCHEMA) 
 def seed(suite: PoseidonSuite, schema: Sequence[Item]) -> list[int]:
     """Capacity at the start: docs/suites.md, section 4."""
     name = suite.name.encode()
-    encoded = b"SLd1" + len(name).to_bytes(8, "little") + name + len(schema).to_bytes(8, "little")
+    encoded = b"SLd2" + len(name).to_bytes(8, "little") + name + len(schema).to_bytes(8, "little")
     for item in schema:
         form = {
             Known: lambda i: (0, i.kind.value, i.count),
@@ -150,37 +150,44 @@ def seed(suite: PoseidonSuite, schema: Sequence[Item]) -> list[int]:
 
 
 class Duplex:
-    """The sponge with a buffer, step by step."""
+    """The sponge with a block that waits, step by step."""
 
     def __init__(self, parameters: PoseidonParameters, capacity: list[int]) -> None:
         self.parameters = parameters
         self.lanes = [0] * 8 + capacity
         self.waiting: list[int] = []
 
-    def permute(self) -> None:
+    def settle(self) -> None:
         if self.waiting:
-            self.lanes[:8] = self.waiting + [0] * (8 - len(self.waiting))
+            self.lanes = permute(self.parameters, self.waiting + self.lanes[8:])
         self.waiting = []
-        self.lanes = permute(self.parameters, self.lanes)
 
-    def absorb(self, elements: Sequence[int]) -> None:
-        for element in elements:
-            if len(self.waiting) == 8:
-                self.permute()
-            self.waiting.append(element)
+    def absorb(self, run: Sequence[int]) -> None:
+        filled = [0] * (-len(run) % 8) + list(run)
+        for start in range(0, len(filled), 8):
+            self.settle()
+            self.waiting = filled[start : start + 8]
 
     def squeeze(self, count: int) -> list[int]:
         result: list[int] = []
         while len(result) < count:
-            self.permute()
-            result += self.lanes[:8]
+            self.settle()
+            self.lanes = permute(self.parameters, self.lanes)
+            result += self.lanes[:5]
         return result[:count]
 
 
-def message_elements(item: Known | Sent, data: bytes) -> list[int]:
+def message_runs(item: Known | Sent, data: bytes) -> list[list[int]]:
     size = 2 if item.kind is Kind.BYTE else 4
     data += bytes(-len(data) % size)
-    return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
+    flat = [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
+    match item.kind:
+        case Kind.EXTENSION:
+            return [flat[i : i + 5] for i in range(0, len(flat), 5)]
+        case Kind.DIGEST:
+            return [flat[i : i + 8] for i in range(0, len(flat), 8)]
+        case _:
+            return [flat]
 
 
 def by_the_book(suite: PoseidonSuite, proof: bytes) -> dict[str, Any]:
@@ -190,9 +197,11 @@ def by_the_book(suite: PoseidonSuite, proof: bytes) -> dict[str, Any]:
     for item in SCHEMA:
         match item:
             case Known():
-                duplex.absorb(message_elements(item, MESSAGES[item.label]))
+                for run_of_elements in message_runs(item, MESSAGES[item.label]):
+                    duplex.absorb(run_of_elements)
             case Sent():
-                duplex.absorb(message_elements(item, reader.take(item.size, item.label)))
+                for run_of_elements in message_runs(item, reader.take(item.size, item.label)):
+                    duplex.absorb(run_of_elements)
             case Grinding():
                 duplex.absorb([int.from_bytes(reader.take(8, item.label), "little")])
                 assert duplex.squeeze(1)[0] % (1 << item.bits) == 0
@@ -224,16 +233,29 @@ def test_permutations_draw_other_challenges() -> None:
 
 @over_suites
 @settings(max_examples=25, deadline=None)
-@given(counts=st.lists(st.integers(0, 20), min_size=1, max_size=4))
-def test_absorbing_in_any_portions(suite: PoseidonSuite, counts: list[int]) -> None:
-    """Portions fill blocks across items, and a full block waits for more to come."""
-    items: list[Item] = [Known(f"m{k}", Kind.FIELD, count) for k, count in enumerate(counts)]
-    items.append(Drawn("a", 1))
-    transcript = Transcript(items, suite)
-    duplex = Duplex(suite.permutation, seed(suite, items))
-    for k, count in enumerate(counts):
-        transcript.known(f"m{k}", encode_field(range(k, k + count)))
-        duplex.absorb(range(k, k + count))
+@given(
+    messages=st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 17)), min_size=1, max_size=4)
+)
+@example(messages=[(Kind.FIELD, 0)])
+@example(messages=[(Kind.FIELD, 1), (Kind.FIELD, 7), (Kind.FIELD, 8)])
+@example(messages=[(Kind.FIELD, 9), (Kind.FIELD, 16), (Kind.FIELD, 17)])
+@example(messages=[(Kind.BYTE, 1), (Kind.BYTE, 15), (Kind.BYTE, 16), (Kind.BYTE, 17)])
+@example(messages=[(Kind.EXTENSION, 0), (Kind.EXTENSION, 1), (Kind.EXTENSION, 2)])
+@example(messages=[(Kind.DIGEST, 0), (Kind.DIGEST, 1), (Kind.DIGEST, 2)])
+def test_absorbing_messages_of_any_kind_and_length(
+    suite: PoseidonSuite, messages: list[tuple[Kind, int]]
+) -> None:
+    """A message begins a block of its own, and a block waits for more to come."""
+    items = [Known(f"m{k}", kind, count) for k, (kind, count) in enumerate(messages)]
+    schema: list[Item] = [*items, Drawn("a", 1)]
+    transcript = Transcript(schema, suite)
+    duplex = Duplex(suite.permutation, seed(suite, schema))
+    for k, item in enumerate(items):
+        size = item.kind.value * item.count
+        data = bytes((k + i) % 100 for i in range(size))
+        transcript.known(item.label, data)
+        for run_of_elements in message_runs(item, data):
+            duplex.absorb(run_of_elements)
         assert transcript.state == encode_field(duplex.lanes + duplex.waiting)
     assert transcript.draw("a") == (tuple(duplex.squeeze(5)),)
     assert transcript.state == encode_field(duplex.lanes)
@@ -242,7 +264,7 @@ def test_absorbing_in_any_portions(suite: PoseidonSuite, counts: list[int]) -> N
 @over_suites
 @pytest.mark.parametrize("count", range(17))
 def test_puzzles_of_any_number_of_waiting_elements(suite: PoseidonSuite, count: int) -> None:
-    """A nonce that does not fit the block begins the next one."""
+    """A nonce is a block of its own, whatever waits."""
     items: list[Item] = [Known("m", Kind.FIELD, count), Grinding("work", 4), Drawn("a", 1)]
     transcript = ProverTranscript(items, suite)
     transcript.known("m", encode_field(range(count)))
@@ -250,7 +272,8 @@ def test_puzzles_of_any_number_of_waiting_elements(suite: PoseidonSuite, count: 
     assert [transcript.works(n, 4) for n in range(nonce + 1)] == [False] * nonce + [True]
     transcript.send_nonce("work", nonce)
     duplex = Duplex(suite.permutation, seed(suite, items))
-    duplex.absorb([*range(count), nonce])
+    duplex.absorb(range(count))
+    duplex.absorb([nonce])
     assert duplex.squeeze(1)[0] % 16 == 0
     assert transcript.draw("a") == (tuple(duplex.squeeze(5)),)
 
@@ -332,7 +355,7 @@ def test_labels_cannot_run_into_each_other(suite: PoseidonSuite) -> None:
 
 @over_suites
 def test_draws_without_messages_between_differ(suite: PoseidonSuite) -> None:
-    """Also if the first took several blocks: no squeezed element is ever given out again."""
+    """Also if the first took several squeezes: no element is ever given out again."""
     items: list[Item] = [Drawn("a", 5), Drawn("b", 5), DrawnIndices("c", 30, 24)]
     transcript = Transcript(items, suite)
     flat = [x for label in ("a", "b") for value in transcript.draw(label) for x in value]

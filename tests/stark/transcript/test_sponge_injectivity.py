@@ -25,7 +25,7 @@ elements = st.one_of(st.sampled_from([0, 1, 5, 7, P - 1]), st.integers(0, P - 1)
 messages = st.lists(elements, max_size=20)
 
 
-def absorbed(tag: int, message: Sequence[int]) -> list[tuple[int, ...]]:
+def absorbed(tag: int, *runs: Sequence[int]) -> list[tuple[int, ...]]:
     """The states that enter the permutation, in order."""
     states: list[tuple[int, ...]] = []
     original = poseidon.permute
@@ -36,7 +36,7 @@ def absorbed(tag: int, message: Sequence[int]) -> list[tuple[int, ...]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(poseidon, "permute", recorded)
-        sponge_hash(POSEIDON1, tag, message)
+        sponge_hash(POSEIDON1, tag, *runs)
     return states
 
 
@@ -45,8 +45,9 @@ def read_back(states: Sequence[tuple[int, ...]]) -> tuple[int, list[int]]:
     tag, length, *rest = states[0][RATE:]
     check(not any(rest), "the rest of the capacity starts as zero")
     lanes = [lane for state in states for lane in state[:RATE]]
-    check(not any(lanes[length:]), "the last block is filled with zeros")
-    return tag, lanes[:length]
+    start = len(lanes) - length
+    check(not any(lanes[:start]), "the first block is filled with zeros in front")
+    return tag, lanes[start:]
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,6 +75,26 @@ def test_two_messages_never_enter_the_permutation_alike(
     check(absorbed(tag, message) != absorbed(other_tag, other), "different states")
     digests = [sponge_hash(POSEIDON1, t, m) for t, m in ((tag, message), (other_tag, other))]
     check(digests[0] != digests[1], "different digests")
+
+
+rows = st.lists(elements, max_size=20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, rows, st.integers(0, 4))
+@example([0, 5, 6, 7, 8, 9], [5, 6, 7, 8, 9], 1)
+@example([0] * 3 + [1] * 5, [1] * 5, 1)
+def test_rows_cut_alike_never_enter_the_permutation_alike(
+    first: list[int], second: list[int], extensions: int
+) -> None:
+    """Base elements as one run, the last extension elements as runs of five, as in leaves."""
+    assume(first != second and min(len(first), len(second)) >= 5 * extensions)
+
+    def cut(row: list[int]) -> list[list[int]]:
+        base = len(row) - 5 * extensions
+        return [row[:base], *(row[at : at + 5] for at in range(base, len(row), 5))]
+
+    check(absorbed(1, *cut(first)) != absorbed(1, *cut(second)), "different states")
 
 
 def test_one_message_of_two_is_not_two_messages() -> None:
