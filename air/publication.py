@@ -195,9 +195,7 @@ def _open(data: bytes, versions: tuple[int, ...]) -> tuple[Reader, int]:
     return reader, version
 
 
-def _encode_head(
-    version: int, statement: Statement, blind: Digest, digest_start: Digest
-) -> bytes:
+def _encode_head(version: int, statement: Statement, blind: Digest, digest_start: Digest) -> bytes:
     encoded = statement.encode()
     return b"".join(
         [

@@ -16,6 +16,7 @@ from air.registry import format_amount
 from stark.errors import InputError, Rejected, StarkError
 
 if TYPE_CHECKING:
+    from air.aggregate.security import AggregateSecurity
     from air.inclusion.check import CustomerReport
     from air.verification import Acceptance, Check
     from stark.soundness.estimate import Report
@@ -32,6 +33,22 @@ the birthday bound. No better attack on all rounds of the permutation, with a fi
 ASSUMPTIONS = (
     "soundness is proven below the Johnson bound, in the random-oracle model with SHA-256",
     f"collision resistance of Poseidon in the account tree: about {POSEIDON_COLLISION_BITS} bits",
+)
+
+AGGREGATE_ASSUMPTIONS = (
+    (
+        "soundness is proven below the Johnson bound for the proof in the file, within unique"
+        " decoding for the proofs that it stands for, in the random-oracle model: SHA-256 in the"
+        " one, Poseidon in the others"
+    ),
+    (
+        "that the others stay sound where circuits compute Poseidon: a random oracle has no"
+        " circuit, so that no proof covers this step of any recursion over hashes"
+    ),
+    (
+        "collision resistance of Poseidon in the account tree and in the proofs that are verified"
+        f" by proofs: about {POSEIDON_COLLISION_BITS} bits"
+    ),
 )
 
 NOT_PROVEN = (
@@ -132,9 +149,14 @@ def acceptance_lines(acceptance: Acceptance) -> list[str]:
             f"capacity            {slots} slots in {statement.batches} "
             f"batch{'es' if statement.batches > 1 else ''}; the number of accounts is not stated"
         ),
-        f"verification key    {acceptance.key.digest.hex()} ({acceptance.profile})",
+        f"verification key    {named_key(acceptance).hex()} ({acceptance.profile})",
+        *([] if acceptance.aggregate is None else layer_lines(acceptance.aggregate)),
         "",
-        *security_lines(acceptance.security),
+        *(
+            security_lines(acceptance.security)
+            if acceptance.aggregate is None
+            else aggregate_lines(acceptance.aggregate)
+        ),
         "",
         "Not proven:",
         *(f"  - {line}" for line in NOT_PROVEN),
@@ -161,6 +183,55 @@ def security_lines(security: Report) -> list[str]:
         f"  rounds: {rounds}",
         "  assumed:",
         *(f"  - {line}" for line in ASSUMPTIONS),
+    ]
+
+
+def named_key(acceptance: Acceptance) -> bytes:
+    """The digest that names all keys which an acceptance rests on."""
+    if acceptance.aggregate is None:
+        return acceptance.key.digest
+    return acceptance.aggregate.key_digest
+
+
+NOT_PINNED = (
+    "KEYS NOT PINNED: what was accepted means what the keys of the digest that you gave mean;"
+    " rebuild them from source and compare"
+)
+
+
+def layer_lines(aggregate: AggregateSecurity) -> list[str]:
+    """The keys of all layers under the one that names them."""
+    layers = [entry.layer for entry in aggregate.layers]
+    lines = [f"  {layer.name:<17} {layer.key.digest.hex()}" for layer in layers]
+    return lines if aggregate.pinned else [*lines, *banner(NOT_PINNED)]
+
+
+def aggregate_lines(aggregate: AggregateSecurity) -> list[str]:
+    """Bits of every layer of a tree of proofs, and what they assume."""
+    weakest = aggregate.weakest
+    batches = aggregate.layers[0].layer.count
+    rows = [
+        (
+            f"  {entry.layer.name:<17} {entry.layer.count:>5} x "
+            f"{cut_bits(entry.report.minimum)} bits in every round (weakest: "
+            f"{entry.report.weakest.name}), {cut_bits(entry.report.union)} in sum over one"
+        )
+        for entry in aggregate.layers
+    ]
+    floors = ", ".join(f"{name} {bits}" for name, bits in aggregate.floors.items())
+    return [
+        (
+            f"One proof for {batches} batches: it says that a program checked proofs which check "
+            "the batches' proofs."
+        ),
+        (
+            f"Security: at least {cut_bits(aggregate.minimum)} bits in every round (weakest layer: "
+            f"{weakest.layer.name}), {cut_bits(aggregate.union)} in sum over all proofs"
+        ),
+        *rows,
+        f"  hashes: {floors}",
+        "  assumed:",
+        *(f"  - {line}" for line in AGGREGATE_ASSUMPTIONS),
     ]
 
 
@@ -231,11 +302,13 @@ def acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
     return {
         **statement_json(acceptance.statement),
         "profile": acceptance.profile,
-        "key_digest": acceptance.key.digest.hex(),
+        "key_digest": named_key(acceptance).hex(),
         "checks": checks_json(acceptance.checks),
-        "security": security_json(acceptance.security),
+        "security": security_json(acceptance.security)
+        if acceptance.aggregate is None
+        else aggregate_json(acceptance.aggregate),
         "zero_knowledge": acceptance.key.parameters.zk,
-        "warnings": [] if acceptance.key.parameters.zk else [NOT_ZERO_KNOWLEDGE],
+        "warnings": warnings(acceptance),
         "not_proven": list(NOT_PROVEN),
     }
 
@@ -247,6 +320,10 @@ def checks_json(checks: Iterable[Check]) -> list[dict[str, str]]:
 
 def security_json(security: Report) -> dict[str, Any]:
     """Bits as decimal strings, rounded down; grinding as a number."""
+    return {**_rounds_json(security), "assumptions": list(ASSUMPTIONS)}
+
+
+def _rounds_json(security: Report) -> dict[str, Any]:
     return {
         "minimum_bits": str(security.minimum),
         "weakest_round": security.weakest.name,
@@ -257,8 +334,38 @@ def security_json(security: Report) -> dict[str, Any]:
             {"name": entry.name, "bits": str(entry.bits), "grinding": entry.grinding}
             for entry in security.rounds
         ],
-        "assumptions": list(ASSUMPTIONS),
     }
+
+
+def aggregate_json(aggregate: AggregateSecurity) -> dict[str, Any]:
+    """The security of all layers; bits as :func:`security_json`."""
+    weakest = aggregate.weakest
+    return {
+        "minimum_bits": str(aggregate.minimum),
+        "weakest_layer": weakest.layer.name,
+        "weakest_round": weakest.report.weakest.name,
+        "union_bits": str(aggregate.union),
+        "keys_pinned": aggregate.pinned,
+        "layers": [
+            {
+                "name": entry.layer.name,
+                "proofs": entry.layer.count,
+                "key_digest": entry.layer.key.digest.hex(),
+                **_rounds_json(entry.report),
+            }
+            for entry in aggregate.layers
+        ],
+        "hashes": [{"name": name, "bits": bits} for name, bits in aggregate.floors.items()],
+        "assumptions": list(AGGREGATE_ASSUMPTIONS),
+    }
+
+
+def warnings(acceptance: Acceptance) -> list[str]:
+    """What nobody who accepts should overlook."""
+    result = [] if acceptance.key.parameters.zk else [NOT_ZERO_KNOWLEDGE]
+    if acceptance.aggregate is not None and not acceptance.aggregate.pinned:
+        result.append(NOT_PINNED)
+    return result
 
 
 def customer_json(customer: CustomerReport) -> dict[str, Any]:

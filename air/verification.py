@@ -204,12 +204,11 @@ def _verify_aggregated(
     source = "pinned" if trusted is None else "NOT PINNED, digest given by you"
     passed("key", f"{profile}, {shape.name}, {source}, digest {security.key_digest.hex()}")
     publics = aggregate_publics(publication, shape)
-    passed("totals", "hashed, with the root and the number of batches, into what is proven")
     verify(key, publication.proof, {"permutation": publics.wrap_digest()}, publics.context)
     passed(
         "aggregate",
-        f"STARK of {len(publication.proof):,} bytes for {statement.batches} batches, "
-        f"{key.parameters.queries} queries",
+        f"STARK of {len(publication.proof):,} bytes, {key.parameters.queries} queries: these "
+        f"totals, this root, {statement.batches} batches",
     )
     return key, security
 

@@ -60,9 +60,7 @@ def parse_digest(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def read_trusted(
-    keys: str | os.PathLike[str] | None, key_digest: str | None
-) -> TrustedKeys | None:
+def read_trusted(keys: str | os.PathLike[str] | None, key_digest: str | None) -> TrustedKeys | None:
     """Keys of aggregates that are not pinned, from a file; ``None`` if there is none.
 
     Raises

@@ -341,7 +341,8 @@ def _decode_keys(value: JsonValue) -> AggregateKeys:
     except UsageError as error:
         raise Rejected(Code.FORMAT, "shape", "a shape of batches", abbreviate(str(error))) from None
     joins, wraps = (
-        tuple(map(_decode_circuit, _require_list(fields[name], name))) for name in ("joins", "wraps")
+        tuple(map(_decode_circuit, _require_list(fields[name], name)))
+        for name in ("joins", "wraps")
     )
     if not 1 <= len(joins) == len(wraps) <= MAXIMUM_LEVELS:
         raise Rejected(
@@ -356,12 +357,16 @@ def _decode_keys(value: JsonValue) -> AggregateKeys:
 
 def _decode_circuit(value: JsonValue) -> PinnedCircuit:
     fields = require_keys(value, "a circuit", [*_HEIGHTS, "log_order", "root", "widths"])
-    numbers = [parse_decimal(fields[name], TWO_ADICITY + 1, name) for name in _HEIGHTS]
+    permutations, arithmetic, folds, decompositions = (
+        parse_decimal(fields[name], TWO_ADICITY + 1, name) for name in _HEIGHTS
+    )
     widths = tuple(
-        parse_decimal(width, BITS + 1, "a width") for width in _require_list(fields["widths"], "widths")
+        parse_decimal(width, BITS + 1, "a width")
+        for width in _require_list(fields["widths"], "widths")
     )
     log_order = parse_decimal(fields["log_order"], TWO_ADICITY + 1, "log_order")
-    return PinnedCircuit(CircuitShape(*numbers, widths, log_order), _require_root(fields["root"]))
+    shape = CircuitShape(permutations, arithmetic, folds, decompositions, widths, log_order)
+    return PinnedCircuit(shape, _require_root(fields["root"]))
 
 
 def _require_list(value: JsonValue, check: str) -> list[JsonValue]:

@@ -18,7 +18,7 @@ from stark.field.memory import LANES, aligned_empty, aligned_zeros, padded_width
 from stark.field.montgomery import R, from_montgomery, to_montgomery
 from stark.hash.poseidon import DIGEST_LANES
 from stark.hash.poseidon_kernels import trace_cells
-from stark.hash.poseidon_tables import round_table
+from stark.hash.poseidon_single import single_state_table
 from stark.prover.trace import MontgomeryTrace
 from stark.recursion.circuit import Circuit
 from stark.recursion.unsatisfied import unsatisfied
@@ -124,7 +124,7 @@ class WitnessGenerator:
             *(program.steps, elements, program.operands.reshape(-1)),
             *(program.coefficients.reshape(-1), frobenius_matrices(), program.flags),
             *(program.numbers.reshape(-1), program.places, program.folds.reshape(-1)),
-            *(program.decompositions.reshape(-1), program.powers, round_table()),
+            *(program.decompositions.reshape(-1), program.powers, single_state_table()),
             *(wires.reshape(-1), digests, counts, aligned_empty(SCRATCH)),
             *(matrices["arithmetic"], inputs, matrices["permutation"]),
             *(matrices["fold"], matrices["decomposition"]),

@@ -22,7 +22,7 @@ from stark.field.extension_simd import (
 )
 from stark.field.koalabear import P, root_of_unity
 from stark.field.montgomery import scalar_to_montgomery
-from stark.hash.poseidon_kernels import permute_lanes
+from stark.hash.poseidon_single import permute_state
 from stark.jit import device, kernel
 from stark.recursion.circuit import Capacity, Operation, Rate
 from stark.recursion.witness_program import (
@@ -150,27 +150,8 @@ def _inverse(words, start, frobenius):  # type: ignore[no-untyped-def]
 
 @device
 def _permutation(words, source, target, table):  # type: ignore[no-untyped-def]
-    """P of the 16 words at ``source``, to ``target``; the vectors' other lanes are copies."""
-    state = (
-        simd.splat(words[source]),
-        simd.splat(words[source + 1]),
-        simd.splat(words[source + 2]),
-        simd.splat(words[source + 3]),
-        simd.splat(words[source + 4]),
-        simd.splat(words[source + 5]),
-        simd.splat(words[source + 6]),
-        simd.splat(words[source + 7]),
-        simd.splat(words[source + 8]),
-        simd.splat(words[source + 9]),
-        simd.splat(words[source + 10]),
-        simd.splat(words[source + 11]),
-        simd.splat(words[source + 12]),
-        simd.splat(words[source + 13]),
-        simd.splat(words[source + 14]),
-        simd.splat(words[source + 15]),
-    )
-    image = simd.transpose(permute_lanes(state, table))
-    simd.store(words, target, image[0])
+    """P of the 16 words at ``source``, to ``target``."""
+    simd.store(words, target, permute_state(simd.load(words, source), table))
 
 
 @device

@@ -20,7 +20,9 @@ def test_a_broken_pipe_is_no_fault_of_the_file(
     path = tmp_path / "liabilities.proof"
     path.write_bytes(b"any")
 
-    def accepted(data: bytes, expected: object, profiles: object, progress: object) -> object:
+    def accepted(
+        data: bytes, expected: object, profiles: object, progress: object, trusted: object
+    ) -> object:
         progress(verify.Check("statement", "digest"))  # type: ignore[operator]
         raise AssertionError("a check was shown")
 
