@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, log2, sqrt
 
@@ -29,20 +29,40 @@ _TOTALS_CELLS = 25 + 5 + 12 * 5 + 15
 _RANGE_CELLS = 2 + 5 + 5 + 10
 
 
+BATCH_WEIGHT = 0.35
+"""Time per cell of a batch that is joined, by that of one that is published: the blowup is 2 instead
+of 8, but its rows are hashed with Poseidon."""
+
+JOIN_CELLS, WRAP_CELLS = 35 << 20, 40 << 20
+"""Time of a join and of the wrap, in cells of a published batch."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a snapshot is proven: ``batches`` proofs of one shape.
 
-    A lean plan takes less memory per batch and more time (:func:`stark.prover.prove.prove`).
+    A lean plan takes less memory per batch and more time (:func:`stark.prover.prove.prove`). An
+    aggregated one publishes a single proof over its batches, which stay with the exchange.
     """
 
     shape: Shape
     batches: int
     lean: bool = False
+    aggregated: bool = False
 
     @property
     def slots(self) -> int:
         return self.batches * self.shape.slots
+
+    @property
+    def cost(self) -> float:
+        """What plans are compared by: committed cells, weighed with what they take.
+
+        A batch of its own adds a proof to the file: twice as many have to save a quarter.
+        """
+        if self.aggregated:
+            return BATCH_WEIGHT * self.cells + JOIN_CELLS * (self.batches - 1) + WRAP_CELLS
+        return self.cells * (1 + log2(self.batches) / 4)
 
     @property
     def cells(self) -> int:
@@ -82,6 +102,9 @@ class _Spread:
 Fits = Callable[[Plan], bool]
 """Whether there is memory enough for a plan."""
 
+Aggregates = Mapping[Shape, int]
+"""The most batches that can be aggregated, by their shape."""
+
 
 def fixed_plan(
     shape: Shape,
@@ -89,6 +112,7 @@ def fixed_plan(
     rows_per_account: NDArray[np.int64],
     assets: int,
     fits: Fits | None = None,
+    aggregates: Aggregates | None = None,
 ) -> Plan:
     """A plan that the exchange chose beforehand, so that nothing public follows the snapshot.
 
@@ -96,7 +120,7 @@ def fixed_plan(
     ----------
     batches
         ``None`` for as few as hold the snapshot.
-    fits
+    fits, aggregates
         As for :func:`make_plan`.
 
     Raises
@@ -112,7 +136,12 @@ def fixed_plan(
     if not needed or (batches is not None and batches < needed[0]):
         enough = f"{needed[0]} batches do" if needed else "no number of batches does"
         raise UsageError(f"the snapshot does not fit {batches or 1} of {shape.name}; {enough}")
-    plan = Plan(shape, needed[0] if batches is None else batches)
+    plan = _publishable(Plan(shape, needed[0] if batches is None else batches), aggregates)
+    if plan is None:
+        raise UsageError(
+            f"{batches or needed[0]} batches of {shape.name} cannot be aggregated: no keys are "
+            f"pinned for them; {_aggregable(aggregates)}"
+        )
     chosen = _fitting(plan, fits)
     if chosen is None:
         raise UsageError(f"{plan.batches} of {shape.name} take more memory than is allowed")
@@ -125,11 +154,9 @@ def make_plan(
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     at_least: int = 1,
     fits: Fits | None = None,
+    aggregates: Aggregates | None = None,
 ) -> Plan:
-    """The cheapest plan of at least ``at_least`` batches, few batches counting as cheap.
-
-    Many small batches may fill their tables better than few large ones, which saves time, but every
-    batch adds a proof to the file: twice as many have to save a quarter.
+    """The cheapest plan of at least ``at_least`` batches, see :attr:`Plan.cost`.
 
     Parameters
     ----------
@@ -141,6 +168,8 @@ def make_plan(
         No table is higher than 2^max_log_rows.
     fits
         Whether the memory for a plan is there; without it, there always is.
+    aggregates
+        Several batches are aggregated, which these can be; ``None`` to publish a proof of each.
 
     Raises
     ------
@@ -148,12 +177,18 @@ def make_plan(
         If no shape within the limits fits.
     """
     spread = _Spread.of(rows_per_account)
-    plans = [
+    counted = [
         Plan(shape, batches)
         for shape in shipped_shapes()
         if shape.capacity >= assets and shape.log_rows <= max_log_rows
         for batches in _batch_counts(shape, spread, at_least)
     ]
+    plans = [plan for one in counted if (plan := _publishable(one, aggregates)) is not None]
+    if counted and not plans:
+        raise UsageError(
+            f"{len(rows_per_account)} accounts with {assets} assets take several batches, which "
+            f"cannot be aggregated within 2^{max_log_rows} rows; {_aggregable(aggregates)}"
+        )
     if not plans:
         raise UsageError(
             f"no shape of up to 2^{max_log_rows} rows fits {len(rows_per_account)} accounts "
@@ -165,7 +200,22 @@ def make_plan(
         raise UsageError(
             f"not enough memory: even {least.batches} batches of {least.shape.name} do not fit"
         )
-    return min(allowed, key=lambda plan: (plan.cells * (1 + log2(plan.batches) / 4), plan.batches))
+    return min(allowed, key=lambda plan: (plan.cost, plan.batches))
+
+
+def _publishable(plan: Plan, aggregates: Aggregates | None) -> Plan | None:
+    """The plan, aggregated if it has several batches; ``None`` if they cannot be."""
+    if aggregates is None or plan.batches == 1:
+        return plan
+    if plan.batches > aggregates.get(plan.shape, 0):
+        return None
+    return replace(plan, aggregated=True)
+
+
+def _aggregable(aggregates: Aggregates | None) -> str:
+    """What could be aggregated, and the way out."""
+    shapes = ", ".join(f"{count} of {shape.name}" for shape, count in (aggregates or {}).items())
+    return f"up to {shapes} can be; without aggregation, any number of batches is published"
 
 
 def _fitting(plan: Plan, fits: Fits | None) -> Plan | None:

@@ -13,17 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from air.account_hashing import account_commitments, account_salts
+from air.aggregate.keys import aggregable
+from air.aggregate.publics import aggregate_context
+from air.aggregate.run import prove_aggregate
 from air.context import Context, Statement
 from air.context import Shape as ContextShape
 from air.encoding import DIGEST_LANES
 from air.inclusion.store import write_store
 from air.keys import DEFAULT_PROFILE, profile_parameters
 from air.placement import placement
-from air.planning import DEFAULT_MAX_LOG_ROWS, Fits, Plan, fixed_plan, make_plan
+from air.planning import (
+    DEFAULT_MAX_LOG_ROWS,
+    Aggregates,
+    Fits,
+    Plan,
+    fixed_plan,
+    make_plan,
+)
 from air.publication import (
     PROOF_FILE,
     STATEMENT_FILE,
     STORE_FILE,
+    AggregatedPublication,
     BatchProof,
     Publication,
 )
@@ -104,6 +115,7 @@ def prove_snapshot(
     batches: int | None = None,
     memory: int | None = None,
     store: str | os.PathLike[str] | None = None,
+    aggregate: bool = True,
     progress: Progress | None = None,
 ) -> ProofRun:
     """Prove ``snapshot`` and write the proof file, the statement and the inclusion store.
@@ -128,6 +140,8 @@ def prove_snapshot(
         of the machine's.
     store
         Where the inclusion store goes, which is secret; by default into the same folder.
+    aggregate
+        Whether several batches are proven in one proof. Without it the file has a proof per batch.
 
     Raises
     ------
@@ -150,9 +164,10 @@ def prove_snapshot(
     fits = within(memory, Workload.of(snapshot), profile)
     rows = np.diff(snapshot.offsets)
     fixed = None
+    aggregates = aggregable(profile) if aggregate else None
     if shape is not None:
-        fixed = fixed_plan(shape, batches, rows, len(snapshot.registry), fits)
-    placed = place(snapshot, master_key, nonce, max_log_rows, fixed, fits)
+        fixed = fixed_plan(shape, batches, rows, len(snapshot.registry), fits, aggregates)
+    placed = place(snapshot, master_key, nonce, max_log_rows, fixed, fits, aggregates)
     clock.lap("placement")
     publication, proven = prove_placed(snapshot, placed, nonce, profile, report, clock)
     report("checking the proof", 0, 1)
@@ -210,6 +225,7 @@ def place(
     max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
     fixed: Plan | None = None,
     fits: Fits | None = None,
+    aggregates: Aggregates | None = None,
 ) -> PlacedAccounts:
     """Put every account into its slot; salts and commitments included.
 
@@ -217,7 +233,9 @@ def place(
     one more batch; with one, that is a ``UsageError``.
     """
     rows = np.diff(snapshot.offsets)
-    plan = fixed or make_plan(rows, len(snapshot.registry), max_log_rows, fits=fits)
+    plan = fixed or make_plan(
+        rows, len(snapshot.registry), max_log_rows, fits=fits, aggregates=aggregates
+    )
     epoch = snapshot.manifest.epoch
     while True:
         order = placement(master_key, epoch, nonce, plan.slots)
@@ -230,7 +248,9 @@ def place(
             break
         if fixed is not None:
             raise UsageError("by chance the placement overfills a batch; prove again")
-        plan = make_plan(rows, len(snapshot.registry), max_log_rows, plan.batches + 1, fits)
+        plan = make_plan(
+            *(rows, len(snapshot.registry), max_log_rows, plan.batches + 1, fits, aggregates)
+        )
     salts, commitments = _commitments(snapshot, master_key, nonce)
     batches = []
     for number in range(plan.batches):
@@ -247,14 +267,13 @@ def prove_placed(
     profile: str,
     report: Progress,
     clock: _Clock | None = None,
-) -> tuple[Publication, list[Batch]]:
+) -> tuple[Publication | AggregatedPublication, list[Batch]]:
     """The publication of placed accounts, and the batches with their trees.
 
     What is in ``placed`` is proven as it is: nothing is checked here.
     """
     clock = clock or _Clock()
     plan = placed.plan
-    parameters = profile_parameters(profile, plan.shape)
     blinds = [_blind() for _ in range(plan.batches + 1)]
     totals = [0] * plan.shape.capacity
     batches: list[Batch] = []
@@ -267,16 +286,41 @@ def prove_placed(
         batches.append(batch)
     statement = _statement(snapshot, plan, nonce, profile, totals, batches)
     clock.lap("hashing accounts")
+    if plan.aggregated:
+        proof = prove_aggregate(
+            batches,
+            plan.shape,
+            profile,
+            aggregate_context(statement.context.digest(), statement.digest()),
+            lean=plan.lean,
+            report=report,
+            lap=clock.lap,
+        )
+        return AggregatedPublication(statement, blinds[-1], batches[0].digest_in, proof), batches
+    proofs = _prove_batches(statement, batches, plan, profile, report, clock)
+    return Publication(statement, blinds[-1], batches[0].digest_in, proofs), batches
+
+
+def _prove_batches(
+    statement: Statement,
+    batches: list[Batch],
+    plan: Plan,
+    profile: str,
+    report: Progress,
+    clock: _Clock,
+) -> tuple[BatchProof, ...]:
+    """A proof per batch, each published."""
     report("proving key", 0, 1)
+    parameters = profile_parameters(profile, plan.shape)
     key = generate_key(batch_system(plan.shape, zk=True), parameters)
     clock.lap("proving key")
-    proofs = []
     contexts = batch_contexts(statement)
-    for number, batch in enumerate(batches):
-        proofs.append(_prove_batch(key, contexts[number], number, batch, plan, report))
+    proofs = [
+        _prove_batch(key, contexts[number], number, batch, plan, report)
+        for number, batch in enumerate(batches)
+    ]
     clock.lap("proving")
-    publication = Publication(statement, blinds[-1], batches[0].digest_in, tuple(proofs))
-    return publication, batches
+    return tuple(proofs)
 
 
 def _prove_batch(

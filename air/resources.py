@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from air.aggregate.keys import aggregate_keys, layer_system
 from air.keys import shipped_shapes, verification_key
 from air.planning import Fits, Plan
 from air.proof_size import message_bytes, proof_trees
@@ -31,6 +33,7 @@ from stark.field.ntt import evaluate_on_coset
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.hash.sha256_kernels import leaf_digests
 from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
+from stark.recursion.system import CircuitShape
 from stark.soundness.search import PROFILES
 from stark.system import Table
 from stark.verifier.layout import Tree, cells
@@ -44,6 +47,10 @@ that the pool keeps though none fits. Measured for batches of 2^15 to 2^19 rows.
 
 MARGIN = 0.9
 """Part of a limit on memory that predictions may fill."""
+
+CIRCUIT_ROW_BYTES = 2_000
+"""What a row of a circuit takes while it is written and run: its fixed columns as integers, its
+steps, and the values of wires. About."""
 
 _DRAWS = 8
 """Sets of queries over which the size of a proof is averaged."""
@@ -129,12 +136,12 @@ class _Table:
 
 
 @cache
-def _template() -> tuple[Table, ...]:
+def _template(zk: bool) -> tuple[Table, ...]:
     """The tables of one shape: their widths are those of every shape."""
-    return batch_system(min(shipped_shapes()), zk=True).tables
+    return batch_system(min(shipped_shapes()), zk=zk, whole_rows=not zk).tables
 
 
-def _tables(shape: Shape) -> list[_Table]:
+def _tables(shape: Shape, zk: bool) -> list[_Table]:
     # Not the systems of all shapes that a plan compares: each has thousands of nodes.
     heights = {
         "chain": shape.rows,
@@ -142,6 +149,10 @@ def _tables(shape: Shape) -> list[_Table]:
         "totals": 1 << (shape.log_capacity + shape.log_segments),
         "range": 1 << LOG_RANGE,
     }
+    return _costs(_template(zk), heights)
+
+
+def _costs(tables: Sequence[Table], heights: Mapping[str, int]) -> list[_Table]:
     return [
         _Table(
             height=heights[table.name],
@@ -151,14 +162,30 @@ def _tables(shape: Shape) -> list[_Table]:
             hashed=_WORD * sum(cells(table, tree) for tree in Tree),
             chunks=table.quotient_chunks,
         )
-        for table in _template()
+        for table in tables
     ]
 
 
-def batch_bytes(profile: str, shape: Shape, lean: bool) -> int:
-    """Peak of the prover's buffers for one batch, the proving key included."""
-    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
-    tables = _tables(shape)
+def batch_bytes(profile: str, shape: Shape, lean: bool, role: str = "published") -> int:
+    """Peak of the prover's buffers for one batch, the proving key included.
+
+    ``role`` is ``published``, or ``batch`` for one that is joined.
+    """
+    chosen = PROFILES[profile].roles[role]
+    return prover_bytes(_tables(shape, chosen.zk), 1 << chosen.log_blowup, lean)
+
+
+def circuit_bytes(profile: str, role: str, shape: CircuitShape) -> int:
+    """Peak of the prover's buffers for a join or a wrap, its key and its circuit included."""
+    tables = layer_system(role, shape).tables
+    heights = {name: 1 << log_height for name, log_height in shape.log_heights.items()}
+    blowup = 1 << PROFILES[profile].roles[role].log_blowup
+    rows = sum(heights.values())
+    return prover_bytes(_costs(tables, heights), blowup, lean=False) + CIRCUIT_ROW_BYTES * rows
+
+
+def prover_bytes(tables: Sequence[_Table], blowup: int, lean: bool) -> int:
+    """Peak of the prover's buffers for a proof of some tables, its key included."""
     main = sum(table.height * table.main for table in tables)
     auxiliary = sum(table.height * table.auxiliary for table in tables)
     fixed = sum(table.height * table.fixed for table in tables)
@@ -212,7 +239,7 @@ def measure_speeds() -> Speeds:
 def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
     """Proving one batch."""
     blowup = 1 << PROFILES[profile].roles["published"].log_blowup
-    tables = _tables(shape)
+    tables = _tables(shape, zk=True)
     transformed = hashed = 0
     for table in tables:
         committed = table.height * (table.main + table.auxiliary) // _WORD
@@ -274,7 +301,21 @@ def plan_bytes(workload: Workload, profile: str, plan: Plan) -> int:
     return (
         BASE_BYTES
         + snapshot_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
-        + batch_bytes(profile, plan.shape, plan.lean)
+        + proving_bytes(profile, plan)
+    )
+
+
+def proving_bytes(profile: str, plan: Plan) -> int:
+    """Peak of the prover's buffers over all proofs of a plan, which are made one by one."""
+    if not plan.aggregated:
+        return batch_bytes(profile, plan.shape, plan.lean)
+    keys = aggregate_keys(profile, plan.shape)
+    levels = (plan.batches - 1).bit_length()
+    joins = (circuit_bytes(profile, "join", one.shape) for one in keys.joins[:levels])
+    return max(
+        batch_bytes(profile, plan.shape, plan.lean, "batch"),
+        circuit_bytes(profile, "wrap", keys.wraps[levels - 1].shape),
+        *joins,
     )
 
 

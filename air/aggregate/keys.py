@@ -52,10 +52,19 @@ class ShippedAggregate:
     levels: int
 
 
-SHIPPED: Final = (
-    ShippedAggregate("proven128", Shape(14, 12, 9), 6),
-    ShippedAggregate("proven128", Shape(17, 15, 9), 8),
-    ShippedAggregate("proven128", Shape(20, 17, 12), 8),
+SHIPPED_LEVELS: Final = 7
+"""Up to 128 batches: 33 million accounts in the largest shape for five holdings each."""
+
+SHIPPED: Final = tuple(
+    ShippedAggregate("proven128", shape, SHIPPED_LEVELS)
+    for shape in (
+        Shape(14, 12, 9),
+        Shape(17, 15, 9),
+        Shape(20, 17, 9),
+        Shape(20, 18, 9),
+        Shape(20, 19, 9),
+        Shape(20, 18, 12),
+    )
 )
 """The one list of aggregates; few, because each level is a circuit of its own."""
 
@@ -183,6 +192,15 @@ def aggregate_keys(profile: str, shape: Shape) -> AggregateKeys:
             Code.VK, f"shape of aggregated batches under {profile}", "a pinned one", shape.name
         )
     return keys
+
+
+def aggregable(profile: str) -> dict[Shape, int]:
+    """The most batches that can be aggregated with pinned keys, by their shape."""
+    return {
+        shape: 1 << len(keys.joins)
+        for (name, shape), keys in pinned_aggregates().items()
+        if name == profile
+    }
 
 
 def trusted_keys(trusted: TrustedKeys, profile: str, shape: Shape, levels: int) -> AggregateKeys:

@@ -86,14 +86,14 @@ class CircuitKey:
     key: ProvingKey
 
     @classmethod
-    def of(
-        cls, circuit: Circuit, inner: VerificationKey, profile: str, role: str
-    ) -> CircuitKey:
+    def of(cls, circuit: Circuit, inner: VerificationKey, profile: str, role: str) -> CircuitKey:
         """Fit the tables of a circuit, find its parameters, commit to its fixed columns."""
         zk = role == "wrap"
         shape = fitted_shape(circuit, WRAP_LOG_LEAST if zk else 0)
         system = circuit_system(shape, zk=zk, whole_rows=not zk, circuit=circuit)
-        return cls(circuit, shape, inner, generate_key(system, circuit_parameters(profile, role, system)))
+        return cls(
+            circuit, shape, inner, generate_key(system, circuit_parameters(profile, role, system))
+        )
 
     @property
     def verification(self) -> VerificationKey:
@@ -103,9 +103,7 @@ class CircuitKey:
     def _generator(self) -> WitnessGenerator:
         return WitnessGenerator(self.circuit, self.shape.log_heights)
 
-    def prove(
-        self, hints: Elements, digest: Digest, context: bytes, step: Step = _silent
-    ) -> bytes:
+    def prove(self, hints: Elements, digest: Digest, context: bytes, step: Step = _silent) -> bytes:
         """A proof from the values that the circuit takes.
 
         Raises

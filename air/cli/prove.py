@@ -61,6 +61,11 @@ def keygen(keyfile: Path, as_json: bool) -> int:
     help="Fix the public size of a batch, like rows15-slots12-assets9, whatever the snapshot.",
 )
 @click.option("--batches", type=click.IntRange(min=1), help="With --shape: fix their number too.")
+@click.option(
+    "--aggregate/--no-aggregate",
+    default=True,
+    help="One proof over all batches, or one per batch. Default: one.",
+)
 @click.option("--store", type=PATH, help="Where the secret inclusion store goes. Default: in OUT.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @json_option
@@ -75,6 +80,7 @@ def prove(
     max_log_rows: int | None,
     shape: str | None,
     batches: int | None,
+    aggregate: bool,
     store: Path | None,
     force: bool,
     as_json: bool,
@@ -108,6 +114,7 @@ def prove(
             batches=batches,
             memory=memory,
             store=store,
+            aggregate=aggregate,
             progress=report,
         )
     fields = {

@@ -1,7 +1,7 @@
 """Poseidon of one state, for chains of permutations of which each waits for the one before.
 
 ``stark.hash.poseidon_kernels`` permutes 16 states at once, and takes as long for a single one. Here
-a vector holds the 16 lanes of one state: a third of that time. Rounds, signed lanes and the product
+a vector holds the 16 lanes of one state: half of that time. Rounds, signed lanes and the product
 with small matrix entries in 16-bit halves are those of ``stark.hash.poseidon_ir``.
 
 Scales. A vector holds y = f (x + c) as there, c being the next constants. The matrix step divides
@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -42,11 +41,11 @@ _ROW = POSEIDON1.circulant_row
 class SingleStateEmitter(RoundEmitter):
     """Emits rounds of one state."""
 
-    def full_round(self, state: Any, table: Any) -> Any:  # type: ignore[override]
+    def full_round(self, state: Any, table: Any) -> Any:
         """y -> f' (x' + c') with the round's table at a pointer."""
         return self._mixed(self._canonical(self._cubes([state])[0]), table)
 
-    def partial_round(self, state: Any, table: Any) -> Any:  # type: ignore[override]
+    def partial_round(self, state: Any, table: Any) -> Any:
         """Lane 0 is cubed as a scalar, which is sooner there and back than a vector's cube."""
         builder = self._builder
         factor = builder.load(builder.gep(table, [I64(2 * LANES)]))
@@ -90,9 +89,7 @@ class SingleStateEmitter(RoundEmitter):
         """
         builder, bits = self._builder, constant(VECTOR, 16)
         neighbours = self._rotated(x, 1)
-        low = builder.or_(
-            builder.and_(x, constant(VECTOR, 0xFFFF)), builder.shl(neighbours, bits)
-        )
+        low = builder.or_(builder.and_(x, constant(VECTOR, 0xFFFF)), builder.shl(neighbours, bits))
         high = builder.or_(
             builder.lshr(x, bits), builder.and_(neighbours, constant(VECTOR, 0xFFFF0000))
         )

@@ -139,10 +139,12 @@ class _Writer:
             pieces = positions[start] = _Pieces()
             for spread in spreads:
                 self._add_spread(pieces, spread, start)
-            for exponent in range(start, start + 2 * WINDOW):
-                if exponent in buckets and not buckets[exponent].terms:
-                    power = self._combiner.power(self._challenge, exponent - start)
-                    pieces.add(power, buckets.pop(exponent).constant)
+            alone = {
+                exponent - start: buckets.pop(exponent).constant
+                for exponent in range(start, start + 2 * WINDOW)
+                if exponent in buckets and not buckets[exponent].terms
+            }
+            self._add_constants(pieces, alone)
         for exponent, form in buckets.items():
             self._add_form(positions.setdefault(exponent, _Pieces()), form)
         for exponent in sorted(positions, reverse=True):
@@ -191,6 +193,20 @@ class _Writer:
                 pieces.products.append(self._product(definition, factor))
             else:
                 pieces.add(self._wire(atom), factor)
+
+    def _add_constants(self, pieces: _Pieces, constants: dict[int, int]) -> None:
+        """The sum of constants[e] c^e: c^i c^j, c^i and c^j in one row where there are such."""
+        pieces.constant += constants.pop(0, 0)
+        for high in sorted(constants, reverse=True):
+            pairs = ((low, high - low) for low in constants if low < high - low)
+            pair = next((pair for pair in pairs if pair[1] in constants), None)
+            if pair is not None and high in constants:
+                left, right = (self._combiner.power(self._challenge, e) for e in pair)
+                pieces.products.append(Term(constants.pop(high), left, right))
+                for exponent, wire in zip(pair, (left, right), strict=True):
+                    pieces.add(wire, constants.pop(exponent))
+        for exponent, value in constants.items():
+            pieces.add(self._combiner.power(self._challenge, exponent), value)
 
     def _add_spread(self, pieces: _Pieces, spread: Spread, start: int) -> None:
         """A spread divided by c^start."""

@@ -12,6 +12,9 @@ from stark.recursion.builder import CircuitBuilder, Wire
 from stark.recursion.constraint_sum import Weight
 from stark.recursion.linear import Combiner, Term
 
+LOOK_BACK = 64
+"""Weights among which a relation to a new one is looked for: those of a few hash tables."""
+
 
 class PointCache:
     """What the tables of one inner proof share at its point zeta: powers, selectors, weights."""
@@ -93,12 +96,11 @@ class PointCache:
         So the weights of a circulant matrix are c^k times each other but for two terms.
         """
         target = dict(weight)
-        for (wire, other), value in self._weights.items():
-            shifts = {weight[0][0] - other[0][0], 1} - {0}
+        for (wire, other), value in list(self._weights.items())[-LOOK_BACK:]:
             if wire != challenge or len(other) < 3:
                 continue
-            for shift in shifts:
-                if shift < 0:
+            for shift in sorted({1, weight[0][0] - other[0][0]}):
+                if shift < 1:
                     continue
                 relation = _relation(target, other, shift)
                 if relation is None:
@@ -136,7 +138,7 @@ def interpolated(values: Sequence[int]) -> list[int]:
     middle = len(values) // 2
     low, high = values[:middle], values[middle:]
     even = interpolated([(a + b) * half % P for a, b in zip(low, high, strict=True)])
-    # On a point x of the second half of exponents, x^(n/2) = -1: odd coefficients by w^-i.
+    # f(x) = e(x^2) + x o(x^2), and w^(i + n/2) = -w^i: o has the values (a - b) / (2 w^i).
     odd = interpolated(
         [
             (a - b) * half * pow(root, i, P) % P

@@ -22,15 +22,10 @@ from stark.hash.poseidon_single import single_state_table
 from stark.prover.trace import MontgomeryTrace
 from stark.recursion.circuit import Circuit
 from stark.recursion.unsatisfied import unsatisfied
-from stark.recursion.witness_kernels import (
-    DONE,
-    MULTIPLICITY,
-    SCRATCH,
-    UNWRITTEN,
-    run_steps,
-    sum_lanes,
-)
+from stark.recursion.witness_kernels import DONE, run_steps, sum_lanes
 from stark.recursion.witness_program import WitnessProgram
+from stark.recursion.witness_sponge import MULTIPLICITY, SCRATCH
+from stark.recursion.witness_words import UNWRITTEN
 
 Words = NDArray[np.uint32]
 

@@ -218,10 +218,21 @@ class _Checks:
                 taken = self._permutations(chosen, wires, digests)
             elif operation == Operation.PLACE and not program.folds[chosen[:, 1], 6].all():
                 raise UsageError("a fold has no weight")
+        self._folds_follow_places(steps)
         if not np.isin(steps[:, 0], list(Operation)).all():
             raise UsageError("a circuit has an unknown operation")
         if taken != circuit.hint_count:
             raise UsageError(f"the steps take {taken} values, the circuit {circuit.hint_count}")
+
+    def _folds_follow_places(self, steps: Integers) -> None:
+        """A fold goes on from the cells of its row that a step before has computed."""
+        placed = np.full(self.circuit.rows["fold"], len(steps))
+        for operation in (Operation.PLACE, Operation.FOLD):
+            numbers = np.flatnonzero(steps[:, 0] == operation)
+            if operation == Operation.PLACE:
+                placed[steps[numbers, 1]] = numbers
+            elif (placed[steps[numbers, 1]] > numbers).any():
+                raise UsageError("a circuit folds a leaf whose place is not known")
 
     def _permutations(self, steps: Integers, wires: int, digests: int) -> int:
         """The number of values that they take."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,7 +17,8 @@ from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.field.montgomery import from_montgomery
 from stark.recursion import reference
-from stark.recursion.circuit import Circuit
+from stark.recursion.circuit import STEP_WIDTH, Circuit, Operation
+from stark.recursion.reference_rows import untouched
 from stark.recursion.system import CircuitShape, circuit_system
 from stark.recursion.unsatisfied import Unsatisfied
 from stark.recursion.witness import CircuitWitness, WitnessGenerator
@@ -60,7 +65,7 @@ def test_cells_are_those_of_plain_execution(case: tuple[Circuit, list[int]]) -> 
         assert row is not None
         assert cells["arithmetic"][number, :20].tolist() == [*row.a, *row.b, *row.c, *row.d]
     for number, hashed in enumerate(expected.permutation):
-        row = hashed or reference.untouched()
+        row = hashed or untouched()
         got = cells["permutation"][number].tolist()
         assert got[:16] == row.x
         assert got[148:164] == row.y
@@ -157,3 +162,84 @@ def test_tables_must_fit(table: str) -> None:
         WitnessGenerator(circuit, HEIGHTS | {table: 0})
     with pytest.raises(UsageError, match="heights"):
         WitnessGenerator(circuit, {table: 10})
+
+
+def changed_steps(circuit: Circuit, change: Callable[[list[list[int]]], None]) -> Circuit:
+    rows = [
+        list(circuit.steps[start : start + STEP_WIDTH])
+        for start in range(0, len(circuit.steps), STEP_WIDTH)
+    ]
+    change(rows)
+    return replace(circuit, steps=array("q", [value for row in rows for value in row]))
+
+
+def first_of(rows: list[list[int]], operation: Operation) -> int:
+    return next(number for number, row in enumerate(rows) if row[0] == operation)
+
+
+def test_reading_before_writing_is_an_error_of_the_circuit() -> None:
+    circuit, hints = random_circuit(2)
+    # The constant that the first step writes is read by a later one.
+    wrong = changed_steps(circuit, lambda rows: rows.append(rows.pop(0)))
+    generator = WitnessGenerator(wrong, HEIGHTS)
+    with pytest.raises(UsageError, match="written"):
+        reference.run(wrong, hints)
+    with pytest.raises(UsageError, match="written"):
+        generator.run(words(hints))
+
+
+def test_a_fold_needs_its_place() -> None:
+    circuit, hints = random_circuit(2)
+    wrong = changed_steps(
+        circuit, lambda rows: rows.append(rows.pop(first_of(rows, Operation.PLACE)))
+    )
+    with pytest.raises(UsageError, match="place"):
+        WitnessGenerator(wrong, HEIGHTS)
+    # Plain execution meets a wire that the place would have written, or the fold itself.
+    with pytest.raises(UsageError, match=r"place|written"):
+        reference.run(wrong, hints)
+
+
+def swap_permutations(rows: list[list[int]]) -> None:
+    first = first_of(rows, Operation.PERMUTE)
+    rows[first][1] += 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[0].__setitem__(0, 9),
+        lambda rows: rows[0].__setitem__(1, 1 << 20),
+        lambda rows: rows[first_of(rows, Operation.DECOMPOSE)].__setitem__(2, 1 << 20),
+        lambda rows: rows[first_of(rows, Operation.DECOMPOSE)].__setitem__(3, 5),
+        lambda rows: rows[first_of(rows, Operation.BIT)].__setitem__(3, 31),
+        lambda rows: rows[first_of(rows, Operation.PERMUTE)].__setitem__(2, 8),
+        lambda rows: rows[first_of(rows, Operation.PERMUTE)].__setitem__(3, 9),
+        lambda rows: rows[first_of(rows, Operation.PERMUTE)].__setitem__(3, 7),
+        lambda rows: rows[first_of(rows, Operation.PERMUTE)].__setitem__(4, 4),
+        swap_permutations,
+    ],
+)
+def test_steps_outside_the_circuit_are_refused(change: Callable[[list[list[int]]], None]) -> None:
+    circuit, _ = random_circuit(3)
+    with pytest.raises(UsageError):
+        WitnessGenerator(changed_steps(circuit, change), HEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("arithmetic", "address d", 1 << 20),
+        ("permutation", "wire address", -1),
+        ("permutation", "digest address", 1 << 20),
+        ("fold", "address v", 1 << 20),
+        ("fold", "weight", 0),
+        ("decomposition", "address", 1 << 20),
+    ],
+)
+def test_rows_outside_the_circuit_are_refused(table: str, column: str, value: int) -> None:
+    circuit, _ = random_circuit(3)
+    columns = dict(circuit.tables[table])
+    columns[column] = [value, *columns[column][1:]]
+    with pytest.raises(UsageError):
+        WitnessGenerator(replace(circuit, **{table: columns}), HEIGHTS)
