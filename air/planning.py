@@ -30,8 +30,8 @@ _RANGE_CELLS = 2 + 5 + 5 + 10
 
 
 BATCH_WEIGHT = 0.35
-"""Time per cell of a batch that is joined, by that of one that is published: the blowup is 2 instead
-of 8, but its rows are hashed with Poseidon."""
+"""Time per cell of a batch that is joined, by that of one that is published: the blowup is 2
+instead of 8, but its rows are hashed with Poseidon."""
 
 JOIN_CELLS, WRAP_CELLS = 35 << 20, 40 << 20
 """Time of a join and of the wrap, in cells of a published batch."""

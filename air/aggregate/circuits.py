@@ -11,6 +11,7 @@ from air.shape import MIN_LOG_HEIGHT
 from air.tree import EMPTY_BATCH
 from stark.recursion.builder import CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Circuit
+from stark.recursion.single import verifier_circuit
 from stark.recursion.verifier import (
     PublicBlock,
     log_domain,
@@ -81,18 +82,8 @@ def join_circuit(inner: VerificationKey, level: int) -> Circuit:
 
 
 def wrap_circuit(inner: VerificationKey) -> Circuit:
-    """The circuit that verifies one proof for ``inner``, a join, and passes on its digest.
-
-    It takes the context's two blocks, the inner public values, then the proof.
-    """
-    builder = CircuitBuilder(log_domain(inner), sorted(taken_widths(inner)))
-    builder.label("public values")
-    context = [builder.digest_hint(), builder.digest_hint()]
-    digest = builder.digest_hint()
-    block = PublicBlock(digest, tuple(builder.lanes_of(digest)))
-    builder.label("proof")
-    verify_in_circuit(builder, inner, context, {"permutation": [block]})
-    return builder.finish([*context, digest], WRAP_TAG, WRAP_LOG_LEAST)
+    """The circuit that verifies one proof for ``inner``, a join, and passes on its digest."""
+    return verifier_circuit(inner, WRAP_TAG, WRAP_LOG_LEAST)
 
 
 def _batch(builder: CircuitBuilder) -> tuple[Child, dict[str, list[PublicBlock]]]:

@@ -13,7 +13,8 @@ from air.aggregate.keys import (
     ShippedAggregate,
     encode_aggregates,
 )
-from air.aggregate.proving import CircuitKey, inner_batch_key, join_key, wrap_key
+from air.aggregate.proving import inner_batch_key, join_key, wrap_key
+from stark.recursion.prover import CircuitKey
 
 Progress = Callable[[int, int], None]
 """Called with the number of keys that are made and of all."""

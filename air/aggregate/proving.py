@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from air.aggregate.circuits import WRAP_LOG_LEAST, join_circuit, wrap_circuit
+from air.aggregate.keys import inner_batch_system, layer_parameters
 from air.aggregate.publics import AggregatePublics, context_blocks
-from air.encoding import Digest, node_digest
+from air.encoding import node_digest
 from air.shape import Shape
-from air.tables.batch import batch_system
 from air.tree import EMPTY_BATCH
-
 from air.witness import Batch
 from stark.field.extension import DEGREE
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
-from stark.recursion.circuit import Circuit
 from stark.recursion.inputs import circuit_inputs
-from stark.recursion.system import CircuitShape, circuit_system, fitted_shape
-from stark.recursion.witness import WitnessGenerator
-from stark.soundness import PROFILES
-from stark.soundness.parameters import ProtocolParameters
-from stark.system import System
-from stark.verifier.figures import system_figures
+from stark.recursion.prover import CircuitKey, Step, silent
+from stark.recursion.single import said_values
 from stark.verifier.key import VerificationKey
 
 Elements = NDArray[np.uint32]
-Step = Callable[[str], None]
-
-
-def _silent(phase: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
 class Node:
-    """A proof in the tree: of a batch (level 0) or of a join.
-
-    Attributes
-    ----------
-    values
-        Its public values as the circuit above takes them.
-    publics
-        What the proof was made with, by table.
-    """
+    """A proof in the tree: of a batch (level 0) or of a join, and what it says."""
 
     level: int
     publics: AggregatePublics
@@ -70,81 +51,29 @@ class Node:
         return np.array([*header, *one.digest_in, *one.digest_out, *one.root], np.uint32)
 
 
-@dataclass(frozen=True)
-class CircuitKey:
-    """What is needed to prove one circuit.
-
-    Attributes
-    ----------
-    inner
-        The key of the proofs that it verifies.
-    """
-
-    circuit: Circuit
-    shape: CircuitShape
-    inner: VerificationKey
-    key: ProvingKey
-
-    @classmethod
-    def of(cls, circuit: Circuit, inner: VerificationKey, profile: str, role: str) -> CircuitKey:
-        """Fit the tables of a circuit, find its parameters, commit to its fixed columns."""
-        zk = role == "wrap"
-        shape = fitted_shape(circuit, WRAP_LOG_LEAST if zk else 0)
-        system = circuit_system(shape, zk=zk, whole_rows=not zk, circuit=circuit)
-        return cls(
-            circuit, shape, inner, generate_key(system, circuit_parameters(profile, role, system))
-        )
-
-    @property
-    def verification(self) -> VerificationKey:
-        return self.key.verification
-
-    @cached_property
-    def _generator(self) -> WitnessGenerator:
-        return WitnessGenerator(self.circuit, self.shape.log_heights)
-
-    def prove(self, hints: Elements, digest: Digest, context: bytes, step: Step = _silent) -> bytes:
-        """A proof from the values that the circuit takes.
-
-        Raises
-        ------
-        Unsatisfied
-            If an inner proof does not verify, or public values do not fit together.
-        """
-        step("witness")
-        witness = self._generator.run(hints)
-        publics = {"permutation": list(digest)}
-        return prove(self.key, witness.traces, publics, context, step)
-
-
-def circuit_parameters(profile: str, role: str, system: System) -> ProtocolParameters:
-    """The parameters of a circuit's proofs."""
-    return PROFILES[profile].find(system_figures(system), role, zk=role == "wrap")
-
-
-def inner_batch_system(shape: Shape) -> System:
-    """The tables of a batch for proofs that a circuit verifies."""
-    return batch_system(shape, zk=False, whole_rows=True)
-
-
 def inner_batch_key(profile: str, shape: Shape) -> ProvingKey:
     """The key of batches that are joined."""
     system = inner_batch_system(shape)
-    return generate_key(system, circuit_parameters(profile, "batch", system))
+    return generate_key(system, layer_parameters(profile, "batch", system))
 
 
 def join_key(inner: VerificationKey, level: int, profile: str) -> CircuitKey:
     """The key of joins of a level, 1 being above the batches."""
-    return CircuitKey.of(join_circuit(inner, level), inner, profile, "join")
+    return CircuitKey.of(join_circuit(inner, level), partial(layer_parameters, profile, "join"))
 
 
 def wrap_key(inner: VerificationKey, profile: str) -> CircuitKey:
     """The key of the wrap over the last join."""
-    return CircuitKey.of(wrap_circuit(inner), inner, profile, "wrap")
+    return CircuitKey.of(
+        wrap_circuit(inner),
+        partial(layer_parameters, profile, "wrap"),
+        zk=True,
+        log_least=WRAP_LOG_LEAST,
+    )
 
 
 def prove_batch(
-    key: ProvingKey, batch: Batch, context: bytes, *, lean: bool = False, step: Step = _silent
+    key: ProvingKey, batch: Batch, context: bytes, *, lean: bool = False, step: Step = silent
 ) -> Node:
     """The inner proof of a batch."""
     proof = prove(key, batch.traces(), batch.publics, context, step, lean=lean)
@@ -169,8 +98,13 @@ def joined_publics(left: Node, right: Node | None) -> AggregatePublics:
     )
 
 
-def prove_join(key: CircuitKey, left: Node, right: Node | None, step: Step = _silent) -> Node:
-    """The join of two neighbouring nodes, or of one with nothing to its right."""
+def prove_join(
+    key: CircuitKey, inner: VerificationKey, left: Node, right: Node | None, step: Step = silent
+) -> Node:
+    """The join of two neighbouring nodes, or of one with nothing to its right.
+
+    ``inner`` is the key of their proofs.
+    """
     step("values of the inner proofs")
     context = left.publics.context
     second = right or left
@@ -180,7 +114,7 @@ def prove_join(key: CircuitKey, left: Node, right: Node | None, step: Step = _si
         left.hints,
         second.hints,
         *(
-            circuit_inputs(key.inner, node.proof, node.inner_publics, context)
+            circuit_inputs(inner, node.proof, node.inner_publics, context)
             for node in (left, second)
         ),
     ]
@@ -189,13 +123,12 @@ def prove_join(key: CircuitKey, left: Node, right: Node | None, step: Step = _si
     return Node(left.level + 1, publics, proof)
 
 
-def prove_wrap(key: CircuitKey, node: Node, step: Step = _silent) -> bytes:
-    """The proof that is published, over the last join."""
+def prove_wrap(key: CircuitKey, inner: VerificationKey, node: Node, step: Step = silent) -> bytes:
+    """The proof that is published, over the last join; ``inner`` is the key of that."""
     step("values of the inner proof")
     context = node.publics.context
     hints = [
-        *(np.array(block, np.uint32) for block in context_blocks(context)),
-        np.array(node.publics.digest(), np.uint32),
-        circuit_inputs(key.inner, node.proof, node.inner_publics, context),
+        np.array(said_values(inner, node.inner_publics, context), np.uint32),
+        circuit_inputs(inner, node.proof, node.inner_publics, context),
     ]
     return key.prove(np.concatenate(hints), node.publics.wrap_digest(), context, step)

@@ -83,7 +83,7 @@ def prove_aggregate(
         for first in range(0, len(nodes), 2):
             left, right = nodes[first], nodes[first + 1] if first + 1 < len(nodes) else None
             name = f"join {len(joined)} of level {level}"
-            joined.append(prove_join(join, left, right, step(name)))
+            joined.append(prove_join(join, inner, left, right, step(name)))
             done += 1
         nodes, inner = joined, join.verification
         del join
@@ -94,7 +94,7 @@ def prove_aggregate(
     _require_pinned(wrap.verification, pinned.wrap_key(levels))
     lap("keys")
     (last,) = nodes
-    proof = prove_wrap(wrap, last, step("wrap"))
+    proof = prove_wrap(wrap, inner, last, step("wrap"))
     del wrap
     buffers.release()
     lap("wrap")

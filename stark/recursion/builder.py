@@ -214,9 +214,12 @@ class CircuitBuilder:
         row = self.arithmetic.append(
             {
                 "ab": 1,
-                **{"address a": self.wires.read(a), "count a": P - 1},
-                **{"address b": result, "count b": WRITES},
-                **{"address d": one, "count d": P - 1},
+                "address a": self.wires.read(a),
+                "count a": P - 1,
+                "address b": result,
+                "count b": WRITES,
+                "address d": one,
+                "count d": P - 1,
             }
         )
         self._step(Operation.INVERT, row)
@@ -232,9 +235,12 @@ class CircuitBuilder:
         row = self.arithmetic.append(
             {
                 "ab": 1,
-                **{"address a": result, "count a": WRITES},
-                **{"address b": result, "count b": P - 1},
-                **{"address d": result, "count d": P - 1},
+                "address a": result,
+                "count a": WRITES,
+                "address b": result,
+                "count b": P - 1,
+                "address d": result,
+                "count d": P - 1,
             }
         )
         self._step(Operation.BIT, row, source, number)

@@ -8,13 +8,12 @@ a proof does not: where a row's inputs come from.
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-
-import hashlib
 
 
 class Operation(IntEnum):
@@ -53,7 +52,7 @@ class Rate(IntEnum):
     """All lanes: the node before and the next 8 values of the proof, ordered by bit ``level`` of
     the index, which is taken off it."""
     PAIR = 6
-    """All lanes: what the row before hashed (a leaf), then a digest (the node it is injected in)."""
+    """All lanes: what the row before hashed, a leaf, then a digest, the node it is injected in."""
     HALVES = 7
     """Lanes 0 to 4 from a wire, 5 to 7 from the first coordinates of another, which is the argument
     of the capacity (zeros)."""

@@ -71,9 +71,7 @@ class HeightDeep:
             values = opened[table.name]
             for (part, _), wire in zip(layout.here, values, strict=False):
                 here[TREE_OF[part]].append(wire)
-            for (part, _), wire in zip(
-                layout.following, values[len(layout.here) :], strict=False
-            ):
+            for (part, _), wire in zip(layout.following, values[len(layout.here) :], strict=False):
                 following[TREE_OF[part]].append(wire)
             here[Tree.QUOTIENT] += values[len(values) - table.quotient_chunks :]
         used = [tree for tree in Tree if here[tree]]

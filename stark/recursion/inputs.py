@@ -100,9 +100,7 @@ def _tree(
     return _paths(reader, shape, indices)
 
 
-def _layer(
-    reader: Reader, key: VerificationKey, layer: int, indices: Sequence[int]
-) -> Elements:
+def _layer(reader: Reader, key: VerificationKey, layer: int, indices: Sequence[int]) -> Elements:
     log_leaves, log_arity = fri_leaf_log_size(key, layer), fri_schedule(key)[layer]
     shape = TreeShape(
         groups=((log_leaves, ext.DEGREE << log_arity),),

@@ -141,9 +141,7 @@ def climb(
     builder.permutation.set(row, "cap", 1)
 
 
-def _sum_row(
-    builder: CircuitBuilder, form: LeafForm, salted: bool, *, carry: bool
-) -> OpenedRow:
+def _sum_row(builder: CircuitBuilder, form: LeafForm, salted: bool, *, carry: bool) -> OpenedRow:
     """Hash a row of the inner proof while its cells are summed.
 
     With ``carry`` the rows pass on the index of the path that they interrupt.

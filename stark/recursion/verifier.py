@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from stark.errors import UsageError
 from stark.field import extension as ext
-from stark.hash.suite import PoseidonSuite
+from stark.hash.suite import POSEIDON1_SUITE
 from stark.merkle.multiproof import TreeShape
 from stark.recursion.builder import RATE, CircuitBuilder, DigestWire, Wire
 from stark.recursion.deep import HeightDeep
 from stark.recursion.folds import begin_fold, low_bits
 from stark.recursion.openings import LeafForm, open_leaf, open_rows
-from stark.recursion.out_of_domain import OpenedTableWires, PointCache, check_table, check_zeta
+from stark.recursion.out_of_domain import OpenedTableWires, PointCache, check_table
 from stark.recursion.transcript import Cap, CircuitTranscript
 from stark.transcript.transcript import Transcript
 from stark.verifier.key import VerificationKey
@@ -127,9 +127,7 @@ def verify_in_circuit(
     caps: dict[Tree, Cap] = {}
     if key.preprocessed_cap:
         (root,) = key.preprocessed_cap
-        caps[Tree.PREPROCESSED] = Cap(
-            builder.digest_constant(ext_words(root)), 0
-        )
+        caps[Tree.PREPROCESSED] = Cap(builder.digest_constant(ext_words(root)), 0)
     builder.label("transcript")
     transcript = CircuitTranscript(builder, items, said, first)
     transcript.known_blocks("context", context)
@@ -155,9 +153,7 @@ def verify_in_circuit(
     caps[Tree.QUOTIENT] = transcript.receive_cap("quotient commitment")
     transcript.check_work("work zeta")
     (zeta,) = transcript.draw("zeta")
-    opened = {
-        table.name: transcript.receive_extension(f"values {table.name}") for table in tables
-    }
+    opened = {table.name: transcript.receive_extension(f"values {table.name}") for table in tables}
     transcript.check_work("work batching")
     (coefficient,) = transcript.draw("batching", gamma=True)
     layers, folds = [], []
@@ -177,8 +173,8 @@ def verify_in_circuit(
         for wire in wires[1:]:
             total = builder.add(total, wire)
         builder.assert_zero(total)
-    check_zeta(builder, zeta, key.system.log_heights[0], key.parameters.log_blowup)
     cache = PointCache(builder, zeta)
+    cache.check_outside(key.system.log_heights[0], key.parameters.log_blowup)
     for table in tables:
         lanes = [lane for block in publics.get(table.name, ()) for lane in block.lanes]
         check_table(
@@ -206,9 +202,7 @@ def verify_in_circuit(
 
 def ext_words(digest: bytes) -> tuple[int, ...]:
     """The eight elements of an algebraic digest."""
-    return tuple(
-        int.from_bytes(digest[start : start + 4], "little") for start in range(0, 32, 4)
-    )
+    return tuple(int.from_bytes(digest[start : start + 4], "little") for start in range(0, 32, 4))
 
 
 def constant_capacity(key: VerificationKey) -> tuple[int, tuple[int, ...]]:
@@ -230,14 +224,12 @@ def _constant_blocks(builder: CircuitBuilder, values: Sequence[int]) -> list[Dig
 
 
 def _check_key(builder: CircuitBuilder, key: VerificationKey) -> None:
-    if not isinstance(key.suite, PoseidonSuite):
+    if key.suite is not POSEIDON1_SUITE:
         raise UsageError(f"a circuit cannot verify proofs over {key.suite.name}")
     if key.parameters.batching != "powers":
         raise UsageError("a circuit verifies proofs whose batching is by powers")
     if log_domain(key) != builder.log_order:
-        raise UsageError(
-            f"a domain of 2^{log_domain(key)} in a circuit for 2^{builder.log_order}"
-        )
+        raise UsageError(f"a domain of 2^{log_domain(key)} in a circuit for 2^{builder.log_order}")
     missing = taken_widths(key) - set(builder.widths)
     if missing:
         raise UsageError(f"the circuit takes no {sorted(missing)} bits of an element")
@@ -292,6 +284,8 @@ class Queries:
                 sums[log_size - log_blowup][tree] = row.total
                 if row.mask is not None:
                     masks[log_size - log_blowup] = row.mask
+        # Under a cap as high as the tree no row of a path has written the last sum.
+        builder.settle()
         value = self._codeword(log_height, sums, masks, y)
         for layer, log_arity in enumerate(fri_schedule(key)):
             log_leaves = fri_leaf_log_size(key, layer)

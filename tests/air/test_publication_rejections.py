@@ -113,7 +113,7 @@ def test_a2_wrong_magic(magic: bytes) -> None:
     expect(magic + hollow().encode()[8:], Code.FORMAT)
 
 
-@pytest.mark.parametrize("version", [0, 2, 256, 65535])
+@pytest.mark.parametrize("version", [0, 3, 256, 65535])
 def test_a3_unknown_version(version: int) -> None:
     data = hollow().encode()
     expect(data[:8] + version.to_bytes(2, "little") + data[10:], Code.VERSION)

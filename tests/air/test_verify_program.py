@@ -89,7 +89,7 @@ def test_each_line_is_shown_when_it_is_written(monkeypatch: pytest.MonkeyPatch) 
     out, err = Stream(), Stream()
 
     def accepted(*arguments: object) -> int:
-        show, complain = arguments[4:]
+        show, complain = arguments[4:6]
         assert callable(show)
         assert callable(complain)
         show("first")

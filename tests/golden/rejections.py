@@ -121,7 +121,7 @@ def _publication_edits(data: bytes) -> Iterator[Edit]:
     blind = 14 + length
     yield {"what": "magic", **_flip(data, 0)}
     yield {"what": "version", "at": 8, "set": "0000"}
-    yield {"what": "version", "at": 8, "set": "0200"}
+    yield {"what": "version", "at": 8, "set": "0300"}
     yield {"what": "length of the statement", "at": 10, "set": TOO_LARGE}
     yield {"what": "length of the statement", **_flip(data, 10)}
     statement = data[14:blind].decode("utf-8")
