@@ -204,7 +204,17 @@ def _verify_aggregated(
     source = "pinned" if trusted is None else "NOT PINNED, digest given by you"
     passed("key", f"{profile}, {shape.name}, {source}, digest {security.key_digest.hex()}")
     publics = aggregate_publics(publication, shape)
-    verify(key, publication.proof, {"permutation": publics.wrap_digest()}, publics.context)
+    try:
+        verify(key, publication.proof, {"permutation": publics.wrap_digest()}, publics.context)
+    except Rejected as rejected:
+        # The statement enters by a digest: a changed total shows as whatever fails first.
+        raise Rejected(
+            rejected.code,
+            f"the proof is one of these totals, this root and {statement.batches} batches: "
+            f"{rejected.check}",
+            rejected.expected,
+            rejected.got,
+        ) from rejected
     passed(
         "aggregate",
         f"STARK of {len(publication.proof):,} bytes, {key.parameters.queries} queries: these "

@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from air.aggregate.keys import wrap_key
 from air.keys import verification_key
-from air.publication import MAGIC, Publication, chained_digests
-from air.verification import batch_contexts, batch_publics, context_shape
+from air.publication import (
+    MAGIC,
+    AggregatedPublication,
+    Publication,
+    chained_digests,
+    decode_publication,
+)
+from air.verification import aggregate_publics, batch_contexts, batch_publics, context_shape
 from stark.field.extension import DEGREE
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.merkle.multiproof import TreeShape, group_indices, sibling_count
@@ -132,24 +139,39 @@ def batch_sections(
 
 def publication_sections(data: bytes) -> dict[str, Any]:
     """Bytes of a valid proof file, those of all its batches added up."""
-    publication = Publication.decode(data)
+    publication = decode_publication(data)
+    framing = {
+        "file header": len(MAGIC) + 2 + 4,
+        "statement": len(publication.statement.encode()),
+        "opening of the totals": 2 * DIGEST_BYTES,
+    }
+    if isinstance(publication, AggregatedPublication):
+        framing["length of the proof"] = 4
+        return {"publication": framing, **_aggregate_sections(publication)}
+    # Two digests and a length.
+    framing["batches' digests"] = len(publication.batches) * (2 * DIGEST_BYTES + 4)
+    return {"publication": framing, **_all_batches(publication)}
+
+
+def _aggregate_sections(publication: AggregatedPublication) -> dict[str, Any]:
+    context = publication.statement.context
+    shape = context_shape(context)
+    key = wrap_key(context.policy, shape, (publication.statement.batches - 1).bit_length())
+    publics = aggregate_publics(publication, shape)
+    values = {"permutation": publics.wrap_digest()}
+    return batch_sections(key, publication.proof, values, publics.context)
+
+
+def _all_batches(publication: Publication) -> dict[str, Any]:
     statement = publication.statement
     key = verification_key(statement.context.policy, context_shape(statement.context))
     digests = chained_digests(publication)
     contexts = batch_contexts(statement)
-    written = len(statement.encode())
     sections: dict[str, Any] = {}
     for number, batch in enumerate(publication.batches):
         publics = batch_publics(number == 0, digests[number], batch)
         sections = add(sections, batch_sections(key, batch.proof, publics, contexts[number]))
-    framing = {
-        "file header": len(MAGIC) + 2 + 4,
-        "statement": written,
-        "opening of the totals": 2 * DIGEST_BYTES,
-        # Two digests and a length.
-        "batches' digests": len(publication.batches) * (2 * DIGEST_BYTES + 4),
-    }
-    return {"publication": framing, **sections}
+    return sections
 
 
 def add(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from air.canonical_json import decode, encode
-from air.publication import Publication
+from air.publication import decode_publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class NegativeBalance:
 
 def with_smaller_total(proof: bytes) -> bytes:
     """The proof file with its first total that is not zero halved."""
-    publication = Publication.decode(proof)
+    publication = decode_publication(proof)
     totals = list(publication.statement.totals)
     first = next(number for number, total in enumerate(totals) if total)
     totals[first] //= 2

@@ -20,6 +20,7 @@ from stark.recursion.tables.arithmetic import ARITHMETIC_COLUMNS
 from stark.recursion.tables.decomposition import DECOMPOSITION_COLUMNS, take_column
 from stark.recursion.tables.fold import FOLD_COLUMNS
 from stark.recursion.tables.permutation import PERMUTATION_COLUMNS
+from stark.recursion.wellformed import check_messages
 
 Wire = int
 """Address of a wire."""
@@ -132,8 +133,12 @@ class CircuitBuilder:
         """ab a b + cab c (a - b) + qa a + qb b + qc c + q0 + qx X; operands 0 are absent.
 
         The coefficients are base constants. With ``equals`` the result is required to be that
-        wire, else it is a new one.
+        wire, else it is a new one. Raises ``UsageError`` for a coefficient of an operand that is
+        absent: the row's cell would be free.
         """
+        for needed, coefficients in ((a, (ab, cab, qa)), (b, (ab, cab, qb)), (c, (cab, qc))):
+            if not needed and any(coefficients):
+                raise UsageError("an arithmetic row has a coefficient for an absent operand")
         values = {
             "ab": ab % P,
             "cab": cab % P,
@@ -577,7 +582,7 @@ class CircuitBuilder:
                     before={"capacity next": 1},
                 )
         self._resolve()
-        return Circuit(
+        circuit = Circuit(
             arithmetic=self.arithmetic.columns,
             permutation=self.permutation.columns,
             fold=self.folds.columns,
@@ -591,6 +596,8 @@ class CircuitBuilder:
             log_order=self.log_order,
             labels=tuple(self.labels),
         )
+        check_messages(circuit)
+        return circuit
 
     def _resolve(self) -> None:
         """Put the numbers of reads where something is written."""

@@ -131,12 +131,14 @@ class Circuit:
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 over everything."""
+        """SHA-256 over everything but the labels."""
         state = hashlib.sha256(b"stark/circuit/v1")
         for name, columns in self.tables.items():
             for column, values in columns.items():
                 state.update(f"{name}/{column}/{len(values)}/".encode())
                 state.update(array("q", values).tobytes())
         state.update(self.steps.tobytes())
-        state.update(repr((self.hint_count, self.widths, self.log_order)).encode())
+        counts = (self.hint_count, self.wire_count, self.digest_count)
+        caps = sorted(self.cap_heights.items())
+        state.update(repr((counts, caps, self.widths, self.log_order)).encode())
         return state.digest()

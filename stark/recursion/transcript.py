@@ -14,8 +14,10 @@ from typing import TypeVar
 from stark.errors import UsageError
 from stark.field.extension import DEGREE
 from stark.field.koalabear import P
+from stark.hash.sha256 import ELEMENT_BYTES
 from stark.recursion.builder import RATE, WRITES, CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Capacity, Rate
+from stark.transcript.cores import BYTES_PER_ELEMENT
 from stark.transcript.encoding import Kind
 from stark.transcript.schema import Drawn, DrawnIndices, Grinding, Item, Known, Sent
 
@@ -66,7 +68,12 @@ class CircuitTranscript:
 
     def known_blocks(self, label: str, digests: Sequence[DigestWire]) -> None:
         """Absorb a message that the circuit has already, as blocks."""
-        self._next(Known, label)
+        item = self._next(Known, label)
+        elements = item.count * item.kind.value // (
+            BYTES_PER_ELEMENT if item.kind is Kind.BYTE else ELEMENT_BYTES
+        )
+        if len(digests) != -(-elements // RATE):
+            raise UsageError(f"transcript: {label} has {elements} elements, not {len(digests)} blocks")
         builder = self._builder
         for digest in digests:
             self._absorb(

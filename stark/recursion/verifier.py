@@ -120,6 +120,9 @@ def verify_in_circuit(
     """
     _check_key(builder, key)
     tables = key.system.tables
+    unknown = set(publics) - {table.name for table in tables}
+    if unknown:
+        raise UsageError(f"public values of tables that do not exist: {sorted(unknown)}")
     items = schema(key, CONTEXT_BYTES)
     said, capacity = constant_capacity(key)
     first = builder.digest_constant(capacity)

@@ -23,11 +23,12 @@ from golden.publication import (
     slot_holdings,
 )
 
+from air.aggregate.publics import context_blocks
 from air.context import Statement
 from air.encoding import header_lane, leaf_digest, limbs, totals_digest
-from air.publication import BatchProof, Publication, chained_digests
+from air.publication import AggregatedPublication, BatchProof, Publication, chained_digests
 from air.tree import upper_levels
-from air.verification import batch_contexts, batch_publics
+from air.verification import aggregate_publics, batch_contexts, batch_publics
 from stark.field import extension as ext
 from stark.field.koalabear import P, root_of_unity
 from stark.fri.verifier import fold_leaf
@@ -53,6 +54,7 @@ def primitives() -> dict[str, Any]:
         "poseidon": _poseidon(),
         "statement": _statement(),
         "three_batches": _three_batches(),
+        "aggregate": _aggregate(),
     }
 
 
@@ -179,21 +181,43 @@ def _statement() -> dict[str, Any]:
     }
 
 
-def _three_batches() -> dict[str, Any]:
-    """What proofs are verified with in a publication of three batches: form alone, no proofs."""
+def _publication_of_three() -> Publication:
     batches = tuple(
         BatchProof(drawn_digest(f"totals {n}"), drawn_digest(f"root {n}"), b"") for n in range(3)
     )
     root = upper_levels([batch.root for batch in batches])[-1][0]
     statement = Statement(replace(context(), depth=SHAPE.log_slots + 2), (1, 2, 3), root, 3)
     start = drawn_digest("totals start")
-    publication = Publication(statement, drawn_digest("blind"), start, batches)
+    return Publication(statement, drawn_digest("blind"), start, batches)
+
+
+def _aggregate() -> dict[str, Any]:
+    """The same three batches with one proof, which has no bytes here."""
+    three = _publication_of_three()
+    statement = three.statement
+    one = AggregatedPublication(statement, three.blind, three.digest_start, b"")
+    publics = aggregate_publics(one, SHAPE)
+    return {
+        "context": publics.context.hex(),
+        "context_blocks": [list(block) for block in context_blocks(publics.context)],
+        "digest_out": list(publics.digest_out),
+        "join_digest": list(publics.digest()),
+        "publics": list(publics.wrap_digest()),
+        "file_bytes": len(one.encode()),
+        "file_sha256": hashlib.sha256(one.encode()).hexdigest(),
+    }
+
+
+def _three_batches() -> dict[str, Any]:
+    """What proofs are verified with in a publication of three batches: form alone, no proofs."""
+    publication = _publication_of_three()
+    statement, batches = publication.statement, publication.batches
     digests = chained_digests(publication)
     return {
-        "digest_start": list(start),
+        "digest_start": list(publication.digest_start),
         "digests_after": [list(batch.digest_out) for batch in batches],
         "roots": [list(batch.root) for batch in batches],
-        "root": list(root),
+        "root": list(statement.root),
         "statement_digest": statement.digest().hex(),
         "contexts": [data.hex() for data in batch_contexts(statement)],
         "publics": [batch_publics(n == 0, digests[n], batch) for n, batch in enumerate(batches)],

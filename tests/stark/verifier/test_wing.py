@@ -114,6 +114,11 @@ def test_a_proof_is_verified_with_nothing_but_python(options: tuple[str, ...]) -
         "air.keys",
         "air.publication",
         "air.verification",
+        "air.aggregate",
+        "air.aggregate.inner",
+        "air.aggregate.keys",
+        "air.aggregate.publics",
+        "air.aggregate.security",
     ],
 )
 def test_module_of_the_wing(module: str) -> None:

@@ -1,0 +1,231 @@
+"""Joins over batches of which nothing is proven but that they have public values.
+
+A cheater can prove any such batch: what refuses him are the joins alone. The batches' tables have
+the names and the public values of real ones, and are tiny, as are all parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from air.aggregate.circuits import join_circuit, wrap_circuit
+from air.aggregate.proving import Node, joined_publics
+from air.aggregate.publics import AggregatePublics, context_blocks
+from air.encoding import Digest
+from stark.constraints.air import Air, AirBuilder
+from stark.prover.keygen import ProvingKey, generate_key
+from stark.prover.prove import prove
+from stark.recursion.circuit import Circuit
+from stark.recursion.inputs import circuit_inputs
+from stark.recursion.prover import CircuitKey
+from stark.recursion.system import fitted_shape
+from stark.recursion.unsatisfied import Unsatisfied
+from stark.recursion.witness import CircuitWitness, WitnessGenerator
+from stark.soundness.parameters import ProtocolParameters
+from stark.system import System
+from stark.verifier.key import VerificationKey
+from support.recursion_inner import algebraic
+
+CONTEXT = bytes(range(200, 232))
+OTHER_CONTEXT = bytes(range(100, 132))
+LOG_HEIGHT = 3
+CHAIN_LANES, TREE_LANES = 17, 8
+
+Elements = NDArray[np.uint32]
+
+
+class Said(Air):
+    """Public values that stand in the last row, and a column that is fixed.
+
+    ``bound`` is whether the fixed column must be the witness's: without, it is another system.
+    """
+
+    def __init__(self, name: str, publics: int, factor: int, bound: bool) -> None:
+        super().__init__(LOG_HEIGHT)
+        self.name = name
+        self.publics = publics
+        self.factor = factor
+        self.bound = bound
+
+    def eval(self, t: AirBuilder) -> None:
+        own, fixed = t.main("own"), t.preprocessed("fixed")
+        if self.bound:
+            t.every_row("own is the fixed one", own - fixed)
+        for lane in range(self.publics):
+            t.last_row(f"said {lane}", t.main(f"cell {lane}") - t.public(f"said {lane}"))
+
+    def preprocessed(self) -> Mapping[str, Sequence[int]]:
+        return {"fixed": self.fixed}
+
+    @property
+    def fixed(self) -> list[int]:
+        return [self.factor * row for row in range(1 << LOG_HEIGHT)]
+
+    def trace(self, publics: Sequence[int]) -> dict[str, list[int]]:
+        rows = 1 << LOG_HEIGHT
+        cells = {f"cell {lane}": [value] * rows for lane, value in enumerate(publics)}
+        return {"own": self.fixed, **cells}
+
+
+def small_parameters(**changes: object) -> ProtocolParameters:
+    return algebraic(**({"queries": 1, "log_blowup": 3, "cap_height": 0} | changes))
+
+
+@cache
+def batch_key(factor: int = 1, bound: bool = True, queries: int = 1) -> ProvingKey:
+    airs = [
+        Said("chain", CHAIN_LANES, factor, bound),
+        Said("tree", TREE_LANES, factor, bound),
+    ]
+    system = System(airs, False, whole_rows=True)
+    return generate_key(system, small_parameters(queries=queries))
+
+
+def digest(first: int) -> Digest:
+    """Eight elements in a row; of totals, of trees: here they are but names."""
+    return tuple(range(first, first + 8))
+
+
+def prove_said(key: ProvingKey, publics: AggregatePublics) -> Node:
+    """A stand-in batch that says what it is told to."""
+    node = Node(0, publics, b"")
+    airs = {table.name: table.air for table in key.verification.system.tables}
+    said = node.inner_publics
+    traces = {
+        name: air.trace(said[name]) for name, air in airs.items() if isinstance(air, Said)
+    }
+    return replace(node, proof=prove(key, traces, said, publics.context))
+
+
+@cache
+def batch(
+    number: int,
+    *,
+    first: int | None = None,
+    starts: int | None = None,
+    ends: int | None = None,
+    root: int | None = None,
+    context: bytes = CONTEXT,
+    key: ProvingKey | None = None,
+) -> Node:
+    """Batch ``number`` of a snapshot: from digest 1000 number to digest 1000 (number + 1)."""
+    publics = AggregatePublics(
+        context,
+        1,
+        (number == 0) if first is None else first,  # type: ignore[arg-type]
+        digest(1000 * number if starts is None else starts),
+        digest(1000 * (number + 1) if ends is None else ends),
+        digest(50_000 + 1000 * number if root is None else root),
+    )
+    return prove_said(key or batch_key(), publics)
+
+
+@dataclass(frozen=True)
+class Join:
+    """A circuit over two proofs for ``inner``, or over one, with its key under small parameters."""
+
+    circuit: Circuit
+    inner: VerificationKey
+
+    @cached_property
+    def key(self) -> CircuitKey:
+        return CircuitKey.of(self.circuit, lambda _: small_parameters())
+
+    @cached_property
+    def _generator(self) -> WitnessGenerator:
+        return WitnessGenerator(self.circuit, fitted_shape(self.circuit).log_heights)
+
+    def run(self, offer: Offer) -> CircuitWitness:
+        """The witness; ``Unsatisfied`` if there is none."""
+        return self._generator.run(offer.hints(self.inner))
+
+    def refusal(self, offer: Offer) -> str:
+        """The part of the circuit that refuses an offer; empty if none does."""
+        try:
+            self.run(offer)
+        except Unsatisfied as error:
+            return error.label
+        return ""
+
+
+@cache
+def join_of(level: int) -> Join:
+    """The joins of a level over stand-in batches."""
+    inner = inner_key(level)
+    return Join(join_circuit(inner, level), inner)
+
+
+def inner_key(level: int) -> VerificationKey:
+    """The key of what a join of a level verifies."""
+    return batch_key().verification if level == 1 else join_of(level - 1).key.verification
+
+
+@cache
+def wrap_of(level: int) -> Join:
+    """The wrap of a join of a level; it hides nothing here."""
+    inner = inner_key(level + 1)
+    return Join(wrap_circuit(inner), inner)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a prover, honest or not, gives a join.
+
+    Attributes
+    ----------
+    left, right
+        The proofs, with the public values that they were made with.
+    said_left, said_right
+        What the join is told that their public values are; ``None`` for the truth.
+    present
+        The five values of the flag.
+    """
+
+    left: Node
+    right: Node
+    present: tuple[int, ...] = (1, 0, 0, 0, 0)
+    context: bytes = CONTEXT
+    said_left: Elements | None = None
+    said_right: Elements | None = None
+    more: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, left: Node, right: Node | None) -> Offer:
+        """The honest offer."""
+        return cls(left, right or left, (int(right is not None), 0, 0, 0, 0))
+
+    def hints(self, inner: VerificationKey) -> Elements:
+        said = (
+            node.hints if told is None else told
+            for node, told in ((self.left, self.said_left), (self.right, self.said_right))
+        )
+        proofs = (
+            circuit_inputs(inner, node.proof, node.inner_publics, node.publics.context)
+            for node in (self.left, self.right)
+        )
+        blocks = [np.array(block, np.uint32) for block in context_blocks(self.context)]
+        flag, more = (np.array(values, np.uint32) for values in (self.present, self.more))
+        return np.concatenate([*blocks, flag, *said, *proofs, more])
+
+
+@cache
+def join(level: int, first: int, count: int) -> Node:
+    """The honest join of a level over batches ``first`` to ``first + count - 1``."""
+    if level == 0:
+        return batch(first)
+    half = 1 << (level - 1)
+    left = join(level - 1, first, min(count, half))
+    right = join(level - 1, first + half, count - half) if count > half else None
+    return prove_join(join_of(level), Offer.of(left, right), joined_publics(left, right))
+
+
+def prove_join(one: Join, offer: Offer, publics: AggregatePublics) -> Node:
+    """The proof of a join; nobody asks whether the public values are the witness's."""
+    hints = offer.hints(one.inner)
+    proof = one.key.prove(hints, publics.digest(), publics.context)
+    return Node(offer.left.level + 1, publics, proof)
