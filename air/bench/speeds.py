@@ -59,6 +59,8 @@ _POINT: Element = (3, 1, 4, 1, 5)
 _GRIND_BITS = 18
 _MOST_NODES = 1 << 18
 _DRAWN = 1 << 20
+_CACHED = 1 << 14
+_COPIED = 1 << 27
 _SPREAD = 0x9E3779B1
 """2^32 over the golden ratio: its multiples mod p are made-up field elements."""
 
@@ -129,6 +131,28 @@ class Speeds:
         return self._measured(
             ("masks",), lambda _: lambda: field_elements(source, "", _DRAWN), _DRAWN
         )
+
+    def product(self) -> float:
+        """Per product of two vectors' words, 16 lanes for a 16th each: multiplications in the
+        extension, 25 products and five reductions of two, of vectors that the caches hold."""
+        length = _CACHED * worker_count()
+        return self._measured(("product", length), self._product, 35 * length)
+
+    def _product(self, _: str, length: int) -> Callable[[], object]:
+        a = self._filled(DEGREE, length)
+        return lambda: scale(a, _POINT)
+
+    def copied_byte(self) -> float:
+        """Per byte read or written, by copying what no cache holds."""
+        return self._measured(("copy",), self._copy, 2 * _COPIED)
+
+    def _copy(self, _: str) -> Callable[[], object]:
+        source, out = self._filled(_COPIED // 4), self._filled(_COPIED // 4)
+
+        def copy(lo: int, hi: int) -> None:
+            out[lo:hi] = source[lo:hi]
+
+        return lambda: parallel.run(copy, len(out))
 
     def permutation_rows(self, rows: int, width: int) -> float:
         """Per row: the cells of a permutation in a trace."""

@@ -392,6 +392,24 @@ def test_speeds_are_kept() -> None:
         speeds.vector("magic", 64)
 
 
+def test_bounds_are_of_products_and_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The larger of the two, of made-up speeds; measured ones are positive."""
+    speeds = Speeds()
+    assert 0 < speeds.product() < 1e-6
+    assert 0 < speeds.copied_byte() < 1e-6
+    bounds = module_of("bounds")
+
+    class Fixed:
+        product = staticmethod(lambda: 2.0)
+        work = staticmethod(lambda: 10.0)
+        copied_byte = staticmethod(lambda: 1.0)
+
+    monkeypatch.setattr(bounds, "_speeds", Fixed)
+    assert bounds.Work(3, bytes=5).bound() == (6.0, "instructions")
+    assert bounds.Work(3, bytes=7).bound() == (7.0, "memory")
+    assert bounds.Work(3, compressions=2).bound() == (26.0, "instructions")
+
+
 def test_blocks_of_columns() -> None:
     assert block_count([]) == 0
     assert block_count([0, 15]) == 1
@@ -410,15 +428,21 @@ def test_nonces_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- plots
 
 
-@pytest.fixture(scope="module")
-def plot() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("bench_plot", BENCHMARKS / "plot.py")
+def module_of(name: str) -> ModuleType:
+    """A file of the folder of benchmarks, which is no package."""
+    path = BENCHMARKS / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"bench_{name}", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    sys.modules["bench_plot"] = module  # dataclasses look their module up
+    sys.modules[f"bench_{name}"] = module  # dataclasses look their module up
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def plot() -> ModuleType:
+    return module_of("plot")
 
 
 def test_fit_finds_its_own_law(plot: ModuleType) -> None:
