@@ -29,6 +29,7 @@ from air.bench.sweep import SCHEMA, Options, ratios, run_sweep
 from air.bench.tables import UNEXPLAINED, document_lines, grid
 from air.keys import shipped_shapes, verification_key
 from air.publication import Publication
+from air.resources import Resources
 from stark import parallel
 from stark.errors import Rejected, UsageError
 from stark.field.extension_kernels import multiply
