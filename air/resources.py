@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from air.aggregate.keys import aggregate_keys, layer_system
 from air.keys import shipped_shapes, verification_key
@@ -55,8 +56,13 @@ steps, and the values of wires. About."""
 _DRAWS = 8
 """Sets of queries over which the size of a proof is averaged."""
 
-_FRESH_BYTES = 1 << 27
-"""Memory that is touched to see how long that takes."""
+_FRESH_CHUNK = 1 << 26
+_FRESH_SECONDS = 1.0
+"""Memory is touched in such chunks, all held until the last, for so long at most.
+
+One chunk would say little: what the process or the system gave back a moment ago comes first and
+costs 0.3 s per GiB or less, and under a hypervisor that takes unused memory back what follows can
+cost fifteen times as much."""
 
 _WORD = 4
 _NODE_BYTES = 2 * DIGEST_BYTES
@@ -87,6 +93,9 @@ class Resources:
         Peak resident memory of the process.
     seconds
         From the snapshot in memory to the files.
+    memory_seconds
+        The part of them that the system takes to hand out memory. It is the part that varies: a
+        second proof soon after the first, in one process or on one machine, hardly pays it.
     proof_bytes
         Size of the proof file.
     disk_bytes
@@ -95,6 +104,7 @@ class Resources:
 
     memory_bytes: int
     seconds: float
+    memory_seconds: float
     proof_bytes: int
     disk_bytes: int
 
@@ -210,8 +220,14 @@ def prover_bytes(tables: Sequence[_Table], blowup: int, lean: bool) -> int:
     return int(ALLOCATED * peak)
 
 
-def measure_speeds() -> Speeds:
-    """Time a transform, the hashing of its rows, and fresh memory; about half a second."""
+def measure_speeds(memory_bytes: int) -> Speeds:
+    """Time a transform, the hashing of its rows, and fresh memory; at most two seconds.
+
+    Parameters
+    ----------
+    memory_bytes
+        What will be allocated, :func:`batch_bytes`: no more is touched, and no less if time allows.
+    """
     rows, width = 1 << 15, 176
     matrix = aligned_empty((rows, width))
     matrix[:] = (np.arange(matrix.size) * 0x9E3779B1 % P).reshape(matrix.shape)
@@ -225,15 +241,28 @@ def measure_speeds() -> Speeds:
         started = time.perf_counter()
         leaf_digests([out], [width], bytes(SALT_BYTES), digests)
         hashing.append(time.perf_counter() - started)
-    started = time.perf_counter()
-    fresh = np.empty(_FRESH_BYTES, np.uint8)
-    parallel.run(lambda lo, hi: fresh[lo:hi].fill(1), _FRESH_BYTES, 1 << 12)
-    touching = time.perf_counter() - started
     return Speeds(
         min(transform) / matrix.size,
         min(hashing) / (matrix.size * _WORD),
-        touching / _FRESH_BYTES,
+        _touching(memory_bytes),
     )
+
+
+def _touching(size: int) -> float:
+    """Seconds per byte of ``size`` bytes of fresh memory; the mean, since all of it is paid for."""
+    held: list[NDArray[np.uint8]] = []
+    started = time.perf_counter()
+    elapsed = 0.0
+    while not held or (len(held) * _FRESH_CHUNK < size and elapsed < _FRESH_SECONDS):
+        chunk = np.empty(_FRESH_CHUNK, np.uint8)
+        parallel.run(partial(_touch, chunk), _FRESH_CHUNK, 1 << 12)
+        held.append(chunk)
+        elapsed = time.perf_counter() - started
+    return elapsed / (len(held) * _FRESH_CHUNK)
+
+
+def _touch(memory: NDArray[np.uint8], lo: int, hi: int) -> None:
+    memory[lo:hi] = 1
 
 
 def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
@@ -335,11 +364,13 @@ def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Res
     proofs = plan.batches * (proof_bytes(profile, plan.shape) + 68) + STATEMENT_BYTES
     store = store_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
     seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
-    seconds += speeds.touching * batch_bytes(profile, plan.shape, plan.lean)
+    handing_out = speeds.touching * batch_bytes(profile, plan.shape, plan.lean)
+    seconds += handing_out
     seconds += SECONDS_PER_ACCOUNT * workload.accounts + SECONDS_PER_HOLDING * workload.holdings
     return Resources(
         memory_bytes=plan_bytes(workload, profile, plan),
         seconds=seconds,
+        memory_seconds=handing_out,
         proof_bytes=proofs,
         disk_bytes=proofs + STATEMENT_BYTES + store,
     )

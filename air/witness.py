@@ -41,6 +41,10 @@ _TOTALS_WIDTH = TOTAL_LIMBS + AMOUNT_LIMBS + TOTAL_LIMBS + (TOTAL_LIMBS - 1)
 
 _SLICE = 1 << 16
 
+_SPARE_PIECE = 1 << 10
+"""Rows without a holding lie between accounts in pieces of at least so many: some 2 ms of a chain
+that one lane of a vector hashes alone."""
+
 
 @dataclass(frozen=True)
 class BatchAccounts:
@@ -103,16 +107,48 @@ class Batch:
 
         They are those of the accounts as they are now: who changes them prepares the batch again.
         """
-        totals, _ = _totals_rows(self.shape, self._accounts, self._totals_in)
-        rows = _chain_rows(self.shape, self._accounts, self._totals_in, self.totals_out)
+        places = RowPlaces.of(self.shape, self._accounts)
+        totals, _ = _totals_rows(self.shape, self._accounts, places, self._totals_in)
+        rows = _chain_rows(self.shape, self._accounts, places, self._totals_in, self.totals_out)
         ranges = _range_matrix(rows, totals)
-        inputs = _chain_inputs(self.shape, self._accounts, rows, self._blinds)
+        inputs = _chain_inputs(self.shape, self._accounts, places, rows, self._blinds)
         return {
             "chain": MontgomeryTrace(_chain_matrix(rows, inputs)),
             "tree": MontgomeryTrace(_tree_matrix(self.shape, self.nodes)),
             "totals": MontgomeryTrace(_kernel_matrix(totals)),
             "range": MontgomeryTrace(ranges),
         }
+
+
+@dataclass(frozen=True)
+class RowPlaces:
+    """Which rows of the chain table the accounts take; the others are not real.
+
+    A row that is not real goes on with the chain before it. All of them behind the last account
+    would be one long chain, hashed row after row while other lanes and cores have nothing to do;
+    so they are spread over the ends of accounts.
+
+    Attributes
+    ----------
+    rows
+        (rows,) int64: of every row of :class:`BatchAccounts`, in ascending order, from 0.
+    firsts, lasts
+        (slots,) int64: of every slot the first and the last row.
+    """
+
+    rows: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    lasts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, shape: Shape, accounts: BatchAccounts) -> RowPlaces:
+        offsets, used = accounts.offsets, len(accounts.assets)
+        spare = shape.holding_rows - used
+        pieces = min(shape.slots, max(1, spare // _SPARE_PIECE))
+        # Before slot s there are as many whole pieces; the last one follows the last slot.
+        before = np.arange(shape.slots) * pieces // shape.slots
+        rows = np.arange(used) + np.repeat(spare * before // pieces, np.diff(offsets))
+        return cls(rows, rows[offsets[:-1]], rows[offsets[1:] - 1])
 
 
 def prepare_batch(
@@ -132,12 +168,13 @@ def prepare_batch(
     blind_in, blind_out
         Secret first chaining values of the two digests.
     """
-    _, totals_out = _totals_rows(shape, accounts, totals_in)
-    rows = _chain_rows(shape, accounts, totals_in, totals_out)
-    inputs = _chain_inputs(shape, accounts, rows, (blind_in, blind_out))
-    ends = accounts.offsets[1:] - 1
+    places = RowPlaces.of(shape, accounts)
+    _, totals_out = _totals_rows(shape, accounts, places, totals_in)
+    rows = _chain_rows(shape, accounts, places, totals_in, totals_out)
+    inputs = _chain_inputs(shape, accounts, places, rows, (blind_in, blind_out))
     boundary = np.array([shape.rows - shape.capacity - 1, shape.rows - 1])
-    digests = compress_many(np.ascontiguousarray(inputs[np.concatenate([ends, boundary])]))
+    ends = np.concatenate([places.lasts, boundary])
+    digests = compress_many(np.ascontiguousarray(inputs[ends]))
     nodes = _tree_nodes(shape, digests[: shape.slots])
     digest_in, digest_out = (
         tuple(int(v) for v in row) for row in from_montgomery(digests[shape.slots :])
@@ -169,20 +206,25 @@ class _ChainRows:
 
 
 def _chain_rows(
-    shape: Shape, accounts: BatchAccounts, totals_in: list[int], totals_out: list[int]
+    shape: Shape,
+    accounts: BatchAccounts,
+    places: RowPlaces,
+    totals_in: list[int],
+    totals_out: list[int],
 ) -> _ChainRows:
-    size, used = shape.rows, len(accounts.assets)
+    size = shape.rows
     real, first, last = np.zeros((3, size), np.uint8)
     asset, slot = np.zeros(size, np.int64), np.zeros(size, np.int32)
-    real[:used] = 1
-    first[accounts.offsets[:-1]] = 1
-    last[accounts.offsets[1:] - 1] = 1
-    asset[:used] = accounts.assets
-    slot[accounts.offsets[1:] - 1] = np.arange(shape.slots)
+    real[places.rows] = 1
+    first[places.firsts] = 1
+    last[places.lasts] = 1
+    asset[places.rows] = accounts.assets
+    slot[places.lasts] = np.arange(shape.slots)
     blocks = np.zeros((size, DIGEST_LANES), np.uint32)
-    for rows in _slices(used):
+    for rows in _slices(len(accounts.assets)):
         # In int64 negative values, too, have their residues.
-        blocks[rows, 1 : 1 + AMOUNT_LIMBS] = accounts.limbs[rows].astype(np.int64) % P
+        residues = accounts.limbs[rows].astype(np.int64) % P
+        blocks[places.rows[rows], 1 : 1 + AMOUNT_LIMBS] = residues
     for side, totals in enumerate((totals_in, totals_out)):
         start = shape.holding_rows + side * shape.capacity
         end = start + shape.capacity
@@ -207,12 +249,13 @@ def _slices(rows: int) -> Iterator[slice]:
 def _chain_inputs(
     shape: Shape,
     accounts: BatchAccounts,
+    places: RowPlaces,
     rows: _ChainRows,
     blinds: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Words:
     """Inputs of all compressions of the chain table, in Montgomery form."""
     starts = np.zeros(shape.rows, np.bool_)
-    starts[accounts.offsets[:-1]] = True
+    starts[places.firsts] = True
     starts[[shape.holding_rows, shape.holding_rows + shape.capacity]] = True
     values = np.concatenate([accounts.commitments, np.array(blinds, np.uint32)])
     return chain(to_montgomery(rows.blocks), starts, to_montgomery(values))
@@ -230,11 +273,11 @@ def _chain_matrix(rows: _ChainRows, inputs: Words) -> Words:
     return matrix
 
 
-def _segment_sums(shape: Shape, accounts: BatchAccounts) -> NDArray[np.int64]:
+def _segment_sums(shape: Shape, accounts: BatchAccounts, places: RowPlaces) -> NDArray[np.int64]:
     """Sums of limbs, (capacity, segments, 5). Doubles hold them exactly: they are below 2^29."""
     segments = 1 << shape.log_segments
     key = accounts.assets.astype(np.int64) * segments
-    key += np.arange(len(accounts.assets)) >> shape.log_segment
+    key += places.rows >> shape.log_segment
     columns = [
         np.bincount(key, weights=accounts.limbs[:, j], minlength=shape.capacity * segments)
         for j in range(AMOUNT_LIMBS)
@@ -244,10 +287,10 @@ def _segment_sums(shape: Shape, accounts: BatchAccounts) -> NDArray[np.int64]:
 
 
 def _totals_rows(
-    shape: Shape, accounts: BatchAccounts, totals_in: list[int]
+    shape: Shape, accounts: BatchAccounts, places: RowPlaces, totals_in: list[int]
 ) -> tuple[NDArray[np.int64], list[int]]:
     """Rows of the totals table: additions segment by segment, all assets at once."""
-    sums = _segment_sums(shape, accounts)
+    sums = _segment_sums(shape, accounts, places)
     capacity, segments = sums.shape[:2]
     table = np.zeros((capacity, segments, _TOTALS_WIDTH), np.int64)
     running = np.array([limbs(total, TOTAL_LIMBS) for total in totals_in], np.int64)

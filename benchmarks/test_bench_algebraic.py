@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds import SBOXES, Work, report
 
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty
@@ -35,36 +36,36 @@ def elements(*shape: int) -> Any:
     return array
 
 
-def measure(benchmark: Any, call: Any, items: int, unit: str) -> None:
+def measure(benchmark: Any, call: Any, items: int, unit: str, permutations: int) -> None:
+    """Of so many permutations an item."""
     benchmark.pedantic(call, rounds=7, warmup_rounds=1)
-    if benchmark.stats is not None:  # None with --benchmark-disable
-        benchmark.extra_info[f"ns per {unit}"] = round(benchmark.stats["min"] / items * 1e9, 2)
+    report(benchmark, unit, items, Work(permutations * SBOXES))
 
 
 @over_suites
 @pytest.mark.parametrize("key", [None, bytes(28)], ids=["plain", "salted"])
 def test_rows(benchmark: Any, suite: PoseidonSuite, key: bytes | None) -> None:
     matrix, kernels = elements(ROWS, COLUMNS), hashing(suite)
-    measure(benchmark, lambda: kernels.leaf_digests([matrix], [COLUMNS], key), ROWS, "row")
+    measure(benchmark, lambda: kernels.leaf_digests([matrix], [COLUMNS], key), ROWS, "row", 26)
 
 
 @over_suites
 def test_codeword_leaves(benchmark: Any, suite: PoseidonSuite) -> None:
     codeword, kernels = elements(5, 4, 1 << 16), hashing(suite)
-    measure(benchmark, lambda: kernels.codeword_leaf_digests(codeword, 8), 1 << 15, "leaf")
+    measure(benchmark, lambda: kernels.codeword_leaf_digests(codeword, 8), 1 << 15, "leaf", 5)
 
 
 @over_suites
 def test_nodes(benchmark: Any, suite: PoseidonSuite) -> None:
     children, kernels = elements(8, 2 * NODES), hashing(suite)
-    measure(benchmark, lambda: kernels.node_digests(children, NODES), NODES, "node")
+    measure(benchmark, lambda: kernels.node_digests(children, NODES), NODES, "node", 1)
 
 
 @over_suites
 def test_grind_of_16_bits(benchmark: Any, suite: PoseidonSuite) -> None:
     puzzle, kernels = encode_elements(range(8)), hashing(suite)
     tries = kernels.grind(puzzle, 16) + 1
-    measure(benchmark, lambda: kernels.grind(puzzle, 16), tries, "try")
+    measure(benchmark, lambda: kernels.grind(puzzle, 16), tries, "try", 1)
 
 
 @over_suites

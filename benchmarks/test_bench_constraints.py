@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bounds import EXTENSION, MULTIPLICATION, WORD, Work, report
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from air.shape import Shape
 from air.tables.batch import batch_system
 from stark.constraints.air import Air, AirBuilder
-from stark.constraints.expression import Part
+from stark.constraints.expression import Graph, Op, Part
 from stark.constraints.interpreter import Constants, RowInputs, evaluate
 from stark.constraints.program import compile_fold
 from stark.field.koalabear import P
@@ -68,10 +69,19 @@ def constants(table: Table) -> Constants:
     return Constants([1] * table.public_count, *elements)
 
 
-def measure(benchmark: BenchmarkFixture, call: Callable[[], object], rows: int) -> None:
+def measure(benchmark: BenchmarkFixture, call: Callable[[], object], rows: int, work: Work) -> None:
     benchmark.pedantic(call, rounds=7, warmup_rounds=1)
-    if benchmark.stats is not None:
-        benchmark.extra_info["ns per row"] = round(benchmark.stats.stats.min / rows * 1e9, 1)
+    report(benchmark, "row", rows, work)
+
+
+def multiplications(graph: Graph, roots: list[int]) -> int:
+    """Products of nodes that are reached, as if all were of the base field."""
+    nodes = (graph.nodes[index] for index in graph.reachable(roots))
+    return sum(node[0] == Op.MULTIPLY for node in nodes)
+
+
+def row_bytes(table: Table, *parts: Part) -> int:
+    return sum(WORD * table.width(p) * (5 if p is Part.AUXILIARY else 1) for p in parts)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -81,7 +91,10 @@ def test_fold(benchmark: BenchmarkFixture, name: str) -> None:
     program = compile_fold(table.symbolic.graph, roots)
     rows, values = inputs(table), constants(table)
     weights = [tuple(GENERATOR.integers(0, P, 5).tolist()) for _ in roots]
-    measure(benchmark, lambda: evaluate(program, rows, values, weights), table.height)
+    # The weighted sum of all constraints: five addends each.
+    products = MULTIPLICATION * multiplications(table.symbolic.graph, roots) + 5 * len(roots)
+    work = Work(products, bytes=row_bytes(table, *Part))
+    measure(benchmark, lambda: evaluate(program, rows, values, weights), table.height, work)
 
 
 @pytest.mark.parametrize("name", [n for n, table in TABLES.items() if table.bus_argument.width])
@@ -89,8 +102,14 @@ def test_auxiliary_columns(benchmark: BenchmarkFixture, name: str) -> None:
     table = TABLES[name]
     rows, values = inputs(table), constants(table)
     challenges = (values.alpha, values.beta, values.gamma)
+    groups = table.bus_argument.groups
+    roots = [root.index for group in groups for root in (group.numerator, group.denominator)]
+    products = MULTIPLICATION * multiplications(table.symbolic.graph, roots)
+    # An inverse is three multiplications of a batch; the fourth makes the fraction.
+    work = Work(products + 4 * EXTENSION * len(groups), bytes=row_bytes(table, *Part))
     measure(
         benchmark,
         lambda: auxiliary_columns(table, rows.preprocessed, rows.main, values.publics, *challenges),
         table.height,
+        work,
     )

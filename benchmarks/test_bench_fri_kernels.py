@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bounds import EXTENSION, MULTIPLICATION, SCALING, WORD, Work, report
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -38,11 +39,28 @@ def random_words(*shape: int) -> Words:
     return words
 
 
-def report(benchmark: BenchmarkFixture, unit: str, count: int) -> None:
-    """Add nanoseconds per ``unit`` to the result."""
-    if benchmark.stats is not None:
-        nanoseconds = benchmark.stats.stats.min / count * 1e9
-        benchmark.extra_info[f"ns_per_{unit}"] = round(nanoseconds, 3)
+ELEMENT = 5 * WORD
+INVERSE = 3 * MULTIPLICATION
+"""Of one of many in the base field, by Montgomery's trick."""
+DIFFERENCE = 4 * MULTIPLICATION + INVERSE + 4 * MULTIPLICATION + EXTENSION
+"""1 / (x - z): the norm, its inverse, powers of x, a linear map."""
+
+
+def work_of(name: str) -> Work:
+    """Per element of a vector."""
+    return {
+        "multiply": Work(EXTENSION, bytes=3 * ELEMENT),
+        "scale": Work(EXTENSION, bytes=2 * ELEMENT),
+        "batch_inverse": Work(3 * EXTENSION, bytes=2 * ELEMENT),
+        "running_sum": Work(bytes=2 * ELEMENT),
+        "powers": Work(EXTENSION, bytes=ELEMENT),
+        "domain_points": Work(MULTIPLICATION, bytes=WORD),
+        "weights": Work(DIFFERENCE + MULTIPLICATION, bytes=ELEMENT),
+        "inverse_differences": Work(DIFFERENCE, bytes=ELEMENT + WORD),
+        "quotients": Work(2 * EXTENSION, bytes=16 * WORD + 3 * ELEMENT),
+        "reversed_powers": Work(EXTENSION, bytes=ELEMENT),
+        "point_powers": Work(5 * MULTIPLICATION, bytes=ELEMENT),
+    }[name]
 
 
 def vector_operations() -> dict[str, Callable[[], object]]:
@@ -82,28 +100,31 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_vector(benchmark: BenchmarkFixture, name: str) -> None:
     benchmark(vector_operations()[name])
-    report(benchmark, "element", N)
+    report(benchmark, "element", N, work_of(name))
 
 
 @pytest.mark.parametrize(("log_rows", "width"), SHAPES)
 def test_evaluate_columns(benchmark: BenchmarkFixture, log_rows: int, width: int) -> None:
     matrix, row_weights = random_words(1 << log_rows, width), random_words(5, 1 << log_rows)
     benchmark(evaluate_columns, matrix, row_weights)
-    report(benchmark, "cell", matrix.size)
+    report(benchmark, "cell", matrix.size, Work(5, bytes=WORD))
 
 
 @pytest.mark.parametrize(("log_rows", "width"), SHAPES)
 def test_combine_rows(benchmark: BenchmarkFixture, log_rows: int, width: int) -> None:
     matrix, coefficients = random_words(1 << log_rows, width), random_words(width, 5)
     benchmark(combine_rows, matrix, coefficients)
-    report(benchmark, "cell", matrix.size)
+    report(benchmark, "cell", matrix.size, Work(5, bytes=WORD))
 
 
 @pytest.mark.parametrize("log_arity", [1, 2, 3])
 def test_fold(benchmark: BenchmarkFixture, log_arity: int) -> None:
     codeword = random_words(5, 4, N >> 2)
     benchmark(fold, codeword, log_arity, POINT, 2)
-    report(benchmark, "element", N)
+    # Each halving: for every two values one by a point of the domain, one by the challenge.
+    halvings = 1 - 1 / (1 << log_arity)
+    traffic = ELEMENT * (1 + 1 / (1 << log_arity))
+    report(benchmark, "element", N, Work(halvings * (SCALING + EXTENSION), bytes=traffic))
 
 
 def test_final_polynomial(benchmark: BenchmarkFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bounds import MULTIPLICATION, WORD, Work, report
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -20,11 +21,10 @@ def random_matrix(log_n: int, width: int) -> NDArray[np.uint32]:
     return matrix
 
 
-def report(benchmark: BenchmarkFixture, butterflies: float) -> None:
-    """Add nanoseconds per butterfly to the result."""
-    if benchmark.stats is not None:
-        seconds = benchmark.stats.stats.min
-        benchmark.extra_info["ns_per_butterfly"] = round(seconds / butterflies * 1e9, 3)
+def butterfly(log_n: int) -> Work:
+    """A multiplication; a pass over the matrix for all of log_n / 2 butterflies a cell, or two."""
+    passes = 1 if log_n <= 10 else 2
+    return Work(MULTIPLICATION, bytes=2 * WORD * passes / (log_n / 2))
 
 
 @pytest.mark.parametrize(("log_n", "width"), SIZES)
@@ -35,7 +35,7 @@ def test_transform(benchmark: BenchmarkFixture, direction: str, log_n: int, widt
         benchmark(interpolate, values, out)
     else:
         benchmark(evaluate_on_coset, values, 3, out)
-    report(benchmark, log_n * values.size / 2)
+    report(benchmark, "butterfly", log_n * values.size / 2, butterfly(log_n))
 
 
 @pytest.mark.parametrize(("log_n", "width"), SIZES)
@@ -47,4 +47,5 @@ def test_low_degree_extend(
     out = aligned_empty((1 << log_blowup, *values.shape))
     out.fill(0)  # the first touch of the pages is not what is measured
     benchmark.pedantic(low_degree_extend, (values, log_blowup, out), rounds=5, warmup_rounds=1)
-    report(benchmark, (1 + (1 << log_blowup)) * log_n * values.size / 2)
+    count = (1 + (1 << log_blowup)) * log_n * values.size / 2
+    report(benchmark, "butterfly", count, butterfly(log_n))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds import SBOXES, WORD, Work, report
 
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty
@@ -23,10 +24,7 @@ PERMUTATIONS = 1 << 16
 
 def measure(benchmark: Any, call: Callable[[], object]) -> None:
     benchmark.pedantic(call, rounds=7, warmup_rounds=1)
-    if benchmark.stats is not None:  # None with --benchmark-disable
-        nanoseconds = round(benchmark.stats["min"] / PERMUTATIONS * 1e9, 2)
-        benchmark.extra_info["ns per permutation"] = nanoseconds
-        print(f"{nanoseconds} ns per permutation")
+    report(benchmark, "permutation", PERMUTATIONS, Work(SBOXES, bytes=32 * WORD))
 
 
 @pytest.fixture

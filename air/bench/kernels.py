@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,20 @@ from stark.jit import Kernel
 
 PYTHON = "no kernel"
 """Name of calls of ``run`` that reach none."""
+
+
+@dataclass
+class Calls:
+    """Calls of kernels: those that one thread does, and those that wait for several."""
+
+    alone: int = 0
+    shared: int = 0
+
+    def count(self, threads: int) -> None:
+        if threads > 1:
+            self.shared += 1
+        else:
+            self.alone += 1
 
 
 class KernelWatch:
@@ -29,6 +44,7 @@ class KernelWatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.calls = Calls()
         self._run = parallel.run
         self._call = Kernel.__call__
         self._running = False
@@ -38,6 +54,11 @@ class KernelWatch:
         """What was counted since the last time, most first."""
         taken = dict(sorted(self.seconds.items(), key=lambda item: -item[1]))
         self.seconds.clear()
+        return taken
+
+    def take_calls(self) -> Calls:
+        """How many calls there were since the last time."""
+        taken, self.calls = self.calls, Calls()
         return taken
 
     @contextmanager
@@ -67,6 +88,7 @@ class KernelWatch:
         self, call: Callable[[int, int], object], total: int, granularity: int = 16
     ) -> None:
         self._running = True
+        self.calls.count(len(parallel.split_ranges(total, granularity, parallel.worker_count())))
         started = time.perf_counter()
         try:
             self._run(call, total, granularity)
@@ -82,6 +104,7 @@ class KernelWatch:
             # From several threads: appending is atomic.
             self._inside.append((name, seconds))
         else:
+            self.calls.count(1)
             self._count(name, seconds)
 
     def _share(self, elapsed: float, calls: list[tuple[str, float]]) -> None:

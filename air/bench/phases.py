@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from air.bench.kernels import KernelWatch
+from air.bench.kernels import Calls, KernelWatch
 from air.bench.machine import Stopwatch, peak_memory
 from air.bench.points import Point
 from air.bench.proving import (
@@ -38,8 +39,11 @@ def measure_phases(point: Point, limits: Limits, folder: Path) -> dict[str, Any]
     Returns
     -------
     Under ``phases``, per round: ``seconds``, ``cpu_seconds``, ``kernels`` (seconds by kernel),
-    ``outside_kernels``, ``bound`` (terms of :class:`air.bench.work.Term`), ``bound_seconds``, and
-    ``unexplained``: the seconds beyond the bound, as a part of the round's.
+    ``outside_kernels``, ``calls`` of kernels, ``bound`` (terms of :class:`air.bench.work.Term`, the
+    calls among them), ``bound_seconds``, ``python_seconds``: those outside of kernels but for the
+    calls, numpy's included, and ``unexplained``: the seconds beyond both, as a part of the
+    round's. It is negative where wrappers count twice: in the bound of what they wrap, and as
+    Python.
     """
     os.environ["STARK_THREADS"] = str(point.threads)
     prove_alone(point, limits, folder / SNAPSHOT, folder / "first")
@@ -57,7 +61,9 @@ def measure_phases(point: Point, limits: Limits, folder: Path) -> dict[str, Any]
         terms = BatchWork(key.verification, walked, plan.lean, speeds).rounds()
         for name, figures in rounds.items():
             if name not in best or figures["seconds"] < best[name]["seconds"]:
-                best[name] = figures | _bounds(figures["seconds"], terms[name])
+                calls = figures.pop("calls")
+                own = [*terms[name], calls_term(calls, speeds)]
+                best[name] = figures | {"calls": asdict(calls)} | _bounds(figures, own)
     return {
         **snapshot_figures(Proven(folder, plan, loaded, {})),
         "parameters": asdict(key.verification.parameters),
@@ -71,12 +77,13 @@ def _watched(key: ProvingKey, batch: Batch, lean: bool) -> tuple[bytes, dict[str
     """A proof, and its rounds by kernel."""
     watch, laps = KernelWatch(), Stopwatch()
     kernels: dict[str, dict[str, float]] = {}
+    calls: dict[str, Calls] = {}
     current = ""
 
     def enter(name: str) -> None:
         nonlocal current
         laps.start(name)
-        kernels[current] = watch.take()
+        kernels[current], calls[current] = watch.take(), watch.take_calls()
         current = name
 
     with watch.watching():
@@ -87,16 +94,25 @@ def _watched(key: ProvingKey, batch: Batch, lean: bool) -> tuple[bytes, dict[str
         name: {
             **lap,
             "kernels": kernels[name],
+            "calls": calls[name],
             "outside_kernels": lap["seconds"] - sum(kernels[name].values()),
         }
         for name, lap in laps.laps.items()
     }
 
 
-def _bounds(seconds: float, terms: list[Term]) -> dict[str, Any]:
-    bound = sum(term.seconds for term in terms)
+def calls_term(calls: Calls, speeds: Speeds) -> Term:
+    """What a round's calls of kernels cost whatever they do: it decides small tables."""
+    return Term("calls of kernels", "call", calls.alone + calls.shared, speeds.fixed(calls))
+
+
+def _bounds(figures: Mapping[str, Any], terms: list[Term]) -> dict[str, Any]:
+    seconds, bound = figures["seconds"], sum(term.seconds for term in terms)
+    # The last term: what calls of kernels take of the time outside of kernels.
+    python = max(0.0, figures["outside_kernels"] - terms[-1].seconds)
     return {
         "bound": [asdict(term) for term in terms],
         "bound_seconds": bound,
-        "unexplained": (seconds - bound) / seconds,
+        "python_seconds": python,
+        "unexplained": (seconds - bound - python) / seconds,
     }

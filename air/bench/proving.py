@@ -24,7 +24,7 @@ from air.planning import Plan, make_plan
 from air.proving import PlacedAccounts, place, prove_snapshot
 from air.publication import PROOF_FILE
 from air.report import error_text
-from air.resources import Workload, measure_speeds, predict, within
+from air.resources import Workload, batch_bytes, measure_speeds, predict, within
 from air.shape import Shape
 from air.snapshot.check import load
 from air.snapshot.generate import generate
@@ -290,7 +290,8 @@ def _verified(
 def prediction(point: Point, run: Proven) -> dict[str, Any]:
     """What ``liabilities plan`` says of the snapshot, on this machine and these threads."""
     workload = Workload.of(run.snapshot)
-    return asdict(predict(workload, point.profile, run.plan, measure_speeds()))
+    speeds = measure_speeds(batch_bytes(point.profile, run.plan.shape, run.plan.lean))
+    return asdict(predict(workload, point.profile, run.plan, speeds))
 
 
 # ---- from the outside

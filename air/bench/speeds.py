@@ -1,6 +1,7 @@
 """How fast single operations are, each measured by itself at the size it is asked for.
 
-Every method gives seconds per unit; results are kept, so that equal sizes are measured once. Inputs
+Every method gives seconds per unit, without what its calls cost whatever their size: that is
+:meth:`Speeds.fixed`. Results are kept, so that equal sizes are measured once. Inputs
 are one made-up row, repeated: no operation here takes longer for some values than for others.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from air.bench.kernels import Calls, KernelWatch
+from stark import parallel
 from stark.constraints.expression import Part
 from stark.constraints.interpreter import Constants, RowInputs, evaluate, evaluate_roots
 from stark.constraints.program import compile_fold, compile_store
@@ -50,10 +53,14 @@ from stark.system import Table
 Words = NDArray[np.uint32]
 
 _RUNS = 3
+_CALLS = 200
+_LEAST_PART = 0.25
 _POINT: Element = (3, 1, 4, 1, 5)
 _GRIND_BITS = 18
 _MOST_NODES = 1 << 18
 _DRAWN = 1 << 20
+_CACHED = 1 << 14
+_COPIED = 1 << 27
 _SPREAD = 0x9E3779B1
 """2^32 over the golden ratio: its multiples mod p are made-up field elements."""
 
@@ -124,6 +131,28 @@ class Speeds:
         return self._measured(
             ("masks",), lambda _: lambda: field_elements(source, "", _DRAWN), _DRAWN
         )
+
+    def product(self) -> float:
+        """Per product of two vectors' words, 16 lanes for a 16th each: multiplications in the
+        extension, 25 products and five reductions of two, of vectors that the caches hold."""
+        length = _CACHED * worker_count()
+        return self._measured(("product", length), self._product, 35 * length)
+
+    def _product(self, _: str, length: int) -> Callable[[], object]:
+        a = self._filled(DEGREE, length)
+        return lambda: scale(a, _POINT)
+
+    def copied_byte(self) -> float:
+        """Per byte read or written, by copying what no cache holds."""
+        return self._measured(("copy",), self._copy, 2 * _COPIED)
+
+    def _copy(self, _: str) -> Callable[[], object]:
+        source, out = self._filled(_COPIED // 4), self._filled(_COPIED // 4)
+
+        def copy(lo: int, hi: int) -> None:
+            out[lo:hi] = source[lo:hi]
+
+        return lambda: parallel.run(copy, len(out))
 
     def permutation_rows(self, rows: int, width: int) -> float:
         """Per row: the cells of a permutation in a trace."""
@@ -251,19 +280,49 @@ class Speeds:
     ) -> float:
         if key not in self._known:
             call = prepare(*key)
-            call()
-            seconds = []
-            for _ in range(_RUNS):
-                started = time.perf_counter()
+            watch = KernelWatch()
+            with watch.watching():
                 call()
-                seconds.append(time.perf_counter() - started)
-            self._known[key] = min(seconds) / units
+            fixed = self.fixed(watch.take_calls())
+            seconds = _fastest(call)
+            # A small operation is mostly calls; of noise in these, something has to be left.
+            self._known[key] = max(seconds - fixed, seconds * _LEAST_PART) / units
+        return self._known[key]
+
+    def fixed(self, calls: Calls) -> float:
+        """Seconds that calls take whatever they do: checks, results, threads that are woken."""
+        return calls.alone * self.call(False) + calls.shared * self.call(True)
+
+    def call(self, shared: bool) -> float:
+        """Seconds per call of a kernel that has next to nothing to do."""
+        key = "call", shared
+        if key not in self._known:
+            nothing = self._filled(LANES)
+            workers = worker_count() if shared else 0
+
+            def repeat() -> None:
+                for _ in range(_CALLS):
+                    multiply_by_scalar(nothing, 1)
+                    if workers > 1:
+                        parallel.run(lambda lo, hi: None, workers, 1)
+
+            repeat()
+            self._known[key] = _fastest(repeat) / _CALLS
         return self._known[key]
 
     def _filled(self, *shape: int) -> Words:
         array = aligned_empty(shape)
         array[...] = _SPREAD * np.arange(1, shape[-1] + 1) % P  # none is zero
         return array
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(_RUNS):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 def _constants(table: Table) -> Constants:

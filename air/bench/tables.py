@@ -134,10 +134,14 @@ def round_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
 def phase_lines(result: Mapping[str, Any]) -> list[str]:
     """The rounds and what bounds explain of them; then each with its kernels and its bound."""
     phases = result["phases"]
-    rows = [["round", "seconds", "CPU s", "in kernels s", "bound s", "unexplained"]]
+    rows = [["round", "seconds", "CPU s", "in kernels s", "bound s", "Python s", "unexplained"]]
     for name, phase in phases.items():
         kernels = sum(phase["kernels"].values())
-        figures = (phase["seconds"], phase["cpu_seconds"], kernels, phase["bound_seconds"])
+        figures = (
+            *(phase[key] for key in ("seconds", "cpu_seconds")),
+            kernels,
+            *(phase[key] for key in ("bound_seconds", "python_seconds")),
+        )
         rows.append([name, *(f"{value:.4f}" for value in figures), f"{phase['unexplained']:.0%}"])
     lines = [f"{_title(result)} holdings, {result['shape']}, {result['proof_bytes']:,} bytes"]
     lines += ["", *grid(rows)]

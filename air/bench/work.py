@@ -154,13 +154,12 @@ class BatchWork:
         self._grind(work, "work batching")
         for table in self.tables:
             for tree, columns in self._opened(table):
-                width = padded_width(cells(table, tree))
-                rows = self._coefficients(table.height, tree)
-                each = speeds.columns_at_point(table.height, width)
-                work.add("columns at a point", "cell", rows * width, each)
-                blocks = block_count(columns)
-                each = speeds.combination(table.height, width, blocks)
-                work.add("combination of columns", "cell", rows * LANES * blocks, each)
+                width, blocks = padded_width(cells(table, tree)), block_count(columns)
+                for rows in self._coefficients(table.height, tree):
+                    each = speeds.columns_at_point(rows, width)
+                    work.add("columns at a point", "cell", rows * width, each)
+                    each = speeds.combination(rows, width, blocks)
+                    work.add("combination of columns", "cell", rows * LANES * blocks, each)
         for log_height in self.key.system.log_heights:
             rows = 1 << log_height
             self._vector(work, "point weights", rows, 2)
@@ -205,11 +204,10 @@ class BatchWork:
                     left = sum(position % self.blowup >= kept for position in positions)
                     # Five points of the base field share a pass, as coefficients of one.
                     passes = -(-left // DEGREE)
-                    rows = 1 << log_height
-                    each = speeds.columns_at_point(rows, width)
-                    count = passes * self._coefficients(rows, tree) * width
-                    work.add("columns at queries", "cell", count, each)
-                    self._vector(work, "query weights", rows, passes)
+                    for rows in self._coefficients(1 << log_height, tree):
+                        each = speeds.columns_at_point(rows, width)
+                        work.add("columns at queries", "cell", passes * rows * width, each)
+                        self._vector(work, "query weights", rows, passes)
         return work
 
     # ---- parts of rounds
@@ -278,10 +276,10 @@ class BatchWork:
             return 0
         return table.quotient_chunks
 
-    def _coefficients(self, rows: int, tree: Tree) -> int:
-        """Of a column on ``rows`` rows, its mask's included."""
+    def _coefficients(self, rows: int, tree: Tree) -> tuple[int, ...]:
+        """Of a column on ``rows`` rows, and of its mask, which is evaluated by itself."""
         hidden = self.parameters.zk and tree is not Tree.PREPROCESSED
-        return rows + (rows >> self.parameters.log_slack) if hidden else rows
+        return (rows, rows >> self.parameters.log_slack) if hidden else (rows,)
 
     def _opened(self, table: Table) -> list[tuple[Tree, Sequence[int]]]:
         """Trees with the cells that are opened at zeta, then at w zeta."""

@@ -52,7 +52,7 @@ def plan(
         import numpy as np
 
         from air.planning import fixed_plan, make_plan
-        from air.resources import Workload, measure_speeds, predict, within
+        from air.resources import Workload, batch_bytes, measure_speeds, predict, within
         from air.snapshot.check import load
         from air.snapshot.manifest import default_manifest_path
 
@@ -68,7 +68,8 @@ def plan(
             else fixed_plan(chosen, batches, rows, assets, fits)
         )
         report("measuring this machine", 0, 1)
-        expected = predict(workload, profile, made, measure_speeds())
+        speeds = measure_speeds(batch_bytes(profile, made.shape, made.lean))
+        expected = predict(workload, profile, made, speeds)
     fill = loaded.holdings / (made.batches * made.shape.holding_rows)
     fields = {
         "accounts": loaded.accounts,
@@ -80,6 +81,7 @@ def plan(
         "lean": made.lean,
         "fill": round(fill, 4),
         "seconds": round(expected.seconds, 1),
+        "memory_seconds": round(expected.memory_seconds, 1),
         "memory_bytes": expected.memory_bytes,
         "proof_bytes": expected.proof_bytes,
         "disk_bytes": expected.disk_bytes,
@@ -89,6 +91,7 @@ def plan(
         f"batches    {made.batches} of {made.shape.name}, {fill:.0%} filled"
         + (", lean" if made.lean else ""),
         f"time       {expected.seconds:.0f} s on this machine, reading not counted",
+        f"           of these {expected.memory_seconds:.1f} s for memory not used lately",
         f"memory     {size_text(expected.memory_bytes)}",
         f"proof      {size_text(expected.proof_bytes)}",
         f"disk       {size_text(expected.disk_bytes)} with the inclusion store",

@@ -88,7 +88,7 @@ def point_powers(log_n: int, points: Sequence[int]) -> Vector:
     if len(points) > DEGREE or not all(0 <= point < P for point in points):
         raise ValueError(f"expected at most {DEGREE} points in [0, p), got {points}")
     factors = np.array(
-        [[scalar_to_montgomery(pow(point, size >> k, P)) for k in range(1, log_n + 1)]
+        [[scalar_to_montgomery(power) for power in _halving_powers(log_n, point)]
          for point in points], np.uint32
     ).reshape(-1)  # fmt: skip
     out = aligned_empty((DEGREE, size))
@@ -96,6 +96,14 @@ def point_powers(log_n: int, points: Sequence[int]) -> Vector:
     call = partial(_powers_range, factors, out.reshape(-1), log_n)
     parallel.run(call, len(points), max(1, _ELEMENTS // size))
     return out
+
+
+def _halving_powers(log_n: int, point: int) -> list[int]:
+    """x^(N/2), x^(N/4), ... x, by one squaring each."""
+    squares = [point]
+    for _ in range(log_n - 1):
+        squares.append(squares[-1] * squares[-1] % P)
+    return squares[::-1] if log_n else []
 
 
 @kernel("void(u4[::1], u4[::1], i8, i8, i8)")

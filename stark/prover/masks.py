@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stark import parallel
 from stark.field.extension import DEGREE
-from stark.field.memory import aligned_zeros, padded_width
+from stark.field.memory import aligned_empty, padded_width
 from stark.hash.poseidon import DIGEST_LANES
 from stark.hash.sha256 import SALT_BYTES, encode_elements
 from stark.hash.suite import SALT_KEY_ELEMENTS, SUITES
 from stark.prover.polynomials import add_mod, subtract_mod
-from stark.prover.randomness import Randomness, field_elements
+from stark.prover.randomness import PIECE, Randomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import Table
 from stark.verifier.layout import Tree, cells
@@ -85,6 +86,12 @@ class Masks:
         return encode_elements(field_elements(self._source, label, elements).tolist())
 
     def _matrix(self, label: str, rows: int, width: int, padded: int) -> Matrix:
-        matrix = aligned_zeros((rows, padded))
-        matrix[:, :width] = field_elements(self._source, label, rows * width).reshape(rows, width)
+        matrix = aligned_empty((rows, padded))
+        drawn = field_elements(self._source, label, rows * width).reshape(rows, width)
+
+        def spread(lo: int, hi: int) -> None:
+            matrix[lo:hi, :width] = drawn[lo:hi]
+            matrix[lo:hi, width:] = 0
+
+        parallel.run(spread, rows, -(-PIECE // padded))
         return matrix

@@ -121,13 +121,16 @@ class Polynomials:
         the coefficients, as five coefficients of an extension element would.
         """
         result = np.empty((len(rows), self.width), np.uint32)
-        left = []
+        kept, left = [], []
         for number, (coset, row) in enumerate(zip(cosets.tolist(), rows.tolist(), strict=True)):
             values = self._kept.get(coset)
             if values is None:
                 left.append(number)
             else:
-                result[number] = from_montgomery(values[row])
+                kept.append(number)
+                result[number] = values[row]
+        if kept:
+            result[kept] = from_montgomery(result[kept])
         root = root_of_unity(self.log_height)
         for start in range(0, len(left), DEGREE):
             some = left[start : start + DEGREE]

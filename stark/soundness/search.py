@@ -70,7 +70,10 @@ class Role:
 
 @dataclass(frozen=True)
 class Profile:
-    """A target for every protocol round, with one choice per role of a proof."""
+    """A target for every protocol round, with one choice per role of a proof.
+
+    Digests are no round: they may have fewer bits than the target (:func:`find_parameters`).
+    """
 
     name: str
     target_bits: int
@@ -143,12 +146,17 @@ def find_parameters(figures: SystemFigures, target_bits: int, role: Role) -> Pro
     as m^5, need more grinding; so the largest m that ``role.max_grinding`` affords fixes the
     number of queries, and the smallest m with that number the grinding.
 
+    The target is one for the rounds of the protocol. That digests do not collide is an assumption
+    beside them, with bits of its own that no parameter here changes: a target above these is not
+    refused. :attr:`stark.soundness.estimate.Report.floors` names them; what a proof as a whole is
+    worth is :attr:`stark.soundness.estimate.Report.with_floors`.
+
     Parameters
     ----------
     figures
         The system.
     target_bits
-        What every round must reach, at least 1.
+        What every round must reach, at least 1; it may lie above the hash suite's collision bits.
     role
         What is fixed by hand.
 

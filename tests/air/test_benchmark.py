@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+import time
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from air.bench import machine as machines
 from air.bench import proving, sections
 from air.bench.batch_verifier import PROOF_FILE, read_batch
-from air.bench.kernels import PYTHON, KernelWatch
+from air.bench.kernels import PYTHON, Calls, KernelWatch
 from air.bench.machine import ReferenceKernel, Stopwatch, in_fresh_process, peak_memory
 from air.bench.phases import measure_phases
 from air.bench.points import Point, parameters, sweep
@@ -28,6 +29,7 @@ from air.bench.sweep import SCHEMA, Options, ratios, run_sweep
 from air.bench.tables import UNEXPLAINED, document_lines, grid
 from air.keys import shipped_shapes, verification_key
 from air.publication import Publication
+from air.resources import Resources
 from stark import parallel
 from stark.errors import Rejected, UsageError
 from stark.field.extension_kernels import multiply
@@ -112,7 +114,7 @@ def test_publication_point(document: dict[str, Any]) -> None:
     assert len(result["verifier"]["cold_seconds_of_all_runs"]) == 5
     assert result["verifier"]["cold_seconds"] > 0 < result["verifier"]["warm_seconds"]
     assert float(result["security"]["minimum_bits"]) >= 100
-    assert set(result["predicted"]) == {"memory_bytes", "seconds", "proof_bytes", "disk_bytes"}
+    assert set(result["predicted"]) == {field.name for field in fields(Resources)}
     parts = sections.total(result["proof"]["sections"])
     assert parts == result["proof"]["bytes"]
     assert result["predicted"]["proof_bytes"] == pytest.approx(parts, rel=0.2)
@@ -227,7 +229,11 @@ def test_phases(tmp_path: Path) -> None:
         assert phase["bound_seconds"] == pytest.approx(bound)
         assert bound > 0, name
         rest = phase["seconds"] * phase["unexplained"]
-        assert phase["seconds"] == pytest.approx(bound + rest)
+        assert phase["seconds"] == pytest.approx(bound + phase["python_seconds"] + rest)
+        assert 0 <= phase["python_seconds"] <= phase["outside_kernels"]
+        (calls,) = [term for term in phase["bound"] if term["operation"] == "calls of kernels"]
+        assert calls["count"] == sum(phase["calls"].values()) > 0, name
+        assert 1e-7 < calls["seconds"] / calls["count"] < 1e-2, name
     assert "ntt.transform_pass" in result["phases"]["main columns"]["kernels"]
     assert "interpreter_kernels.interpret" in result["phases"]["constraints"]["kernels"]
     entry = {"point": point.describe(), "note": "n", **result}
@@ -343,12 +349,38 @@ def test_watch_names_kernels_and_leaves_everything_as_it_was() -> None:
         multiply(a, a)
         parallel.run(lambda lo, hi: None, 64)
     assert (parallel.run, Kernel.__call__) == (run, call)
+    assert watch.take_calls() == Calls(alone=2)
+    assert watch.take_calls() == Calls()
     taken = watch.take()
     assert set(taken) == {"extension_kernels.multiply_range", PYTHON}
     assert all(seconds > 0 for seconds in taken.values())
     assert watch.take() == {}
     multiply(a, a)
     assert watch.take() == {}
+
+
+def test_calls_on_several_threads_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARK_THREADS", "2")
+    watch, large = KernelWatch(), np.ones((5, 1 << 18), np.uint32)
+    with watch.watching():
+        multiply(large, large)
+        multiply(large[:, :16].copy(), large[:, :16].copy())
+    assert watch.take_calls() == Calls(alone=1, shared=1)
+
+
+def test_fixed_costs_are_not_counted_twice() -> None:
+    """A small operation is its calls: measured with them, its speed leaves them out."""
+    speeds = Speeds()
+    assert speeds.fixed(Calls()) == 0
+    assert speeds.fixed(Calls(alone=3)) == pytest.approx(3 * speeds.call(False))
+    assert 0 < speeds.call(False) < 3 * speeds.call(True)
+    seconds = []
+    a = np.ones((5, 16), np.uint32)
+    for _ in range(200):
+        started = time.perf_counter()
+        multiply(a, a)
+        seconds.append(time.perf_counter() - started)
+    assert 16 * speeds.vector("product", 16) < 2 * min(seconds)
 
 
 def test_speeds_are_kept() -> None:
@@ -359,6 +391,24 @@ def test_speeds_are_kept() -> None:
     assert speeds.vector("differences", 64) > 0 < speeds.vector("quotients", 64)
     with pytest.raises(KeyError):
         speeds.vector("magic", 64)
+
+
+def test_bounds_are_of_products_and_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The larger of the two, of made-up speeds; measured ones are positive."""
+    speeds = Speeds()
+    assert 0 < speeds.product() < 1e-6
+    assert 0 < speeds.copied_byte() < 1e-6
+    bounds = module_of("bounds")
+
+    class Fixed:
+        product = staticmethod(lambda: 2.0)
+        work = staticmethod(lambda: 10.0)
+        copied_byte = staticmethod(lambda: 1.0)
+
+    monkeypatch.setattr(bounds, "_speeds", Fixed)
+    assert bounds.Work(3, bytes=5).bound() == (6.0, "instructions")
+    assert bounds.Work(3, bytes=7).bound() == (7.0, "memory")
+    assert bounds.Work(3, compressions=2).bound() == (26.0, "instructions")
 
 
 def test_blocks_of_columns() -> None:
@@ -379,15 +429,21 @@ def test_nonces_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- plots
 
 
-@pytest.fixture(scope="module")
-def plot() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("bench_plot", BENCHMARKS / "plot.py")
+def module_of(name: str) -> ModuleType:
+    """A file of the folder of benchmarks, which is no package."""
+    path = BENCHMARKS / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"bench_{name}", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    sys.modules["bench_plot"] = module  # dataclasses look their module up
+    sys.modules[f"bench_{name}"] = module  # dataclasses look their module up
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def plot() -> ModuleType:
+    return module_of("plot")
 
 
 def test_fit_finds_its_own_law(plot: ModuleType) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from air import resources
 from air.cli.main import main
 from air.keys import shipped_shapes
 from air.planning import Plan, fixed_plan, make_plan
@@ -80,9 +83,42 @@ def test_the_golden_publication_has_the_predicted_size() -> None:
 
 
 def test_speeds_are_measured() -> None:
-    speeds = measure_speeds()
+    speeds = measure_speeds(1 << 28)
     assert 1e-11 < speeds.transform < 1e-6
     assert 1e-11 < speeds.hashing < 1e-6
+    assert 1e-12 < speeds.touching < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("size", "budget", "chunks"), [(0, 9, 1), (1, 9, 1), (5, 9, 2), (12, 9, 3), (12, 0, 1)]
+)
+def test_fresh_memory_is_as_much_as_will_be_allocated(
+    monkeypatch: pytest.MonkeyPatch, size: int, budget: float, chunks: int
+) -> None:
+    """Chunks of four pages; no more than asked for, and one even without time."""
+    page = 1 << 12
+    touched = []
+
+    def touch(memory: Any, lo: int, hi: int) -> None:
+        touched.append((memory.ctypes.data, hi - lo))
+
+    monkeypatch.setattr(resources, "_FRESH_CHUNK", 4 * page)
+    monkeypatch.setattr(resources, "_FRESH_SECONDS", budget)
+    monkeypatch.setattr(resources, "_touch", touch)
+    assert resources._touching(size * page) > 0
+    assert sum(length for _, length in touched) == chunks * 4 * page
+    # All at once, so that no chunk is the memory of another.
+    assert len({address for address, _ in touched}) == chunks
+
+
+def test_time_for_memory_is_part_of_the_prediction() -> None:
+    workload = Workload(100, 500, 1000)
+    plan = make_plan(np.full(100, 5), 9)
+    slow = replace(SPEEDS, touching=20 * SPEEDS.touching)
+    one, other = predict(workload, PROFILE, plan, SPEEDS), predict(workload, PROFILE, plan, slow)
+    assert other.memory_seconds == pytest.approx(20 * one.memory_seconds)
+    difference = other.memory_seconds - one.memory_seconds
+    assert other.seconds - one.seconds == pytest.approx(difference)
 
 
 def test_physical_memory_is_known_here() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stark.errors import Code, Rejected, UsageError
 from stark.soundness.estimate import estimate
 from stark.soundness.figures import BusFigures, SystemFigures, TableFigures
-from stark.soundness.parameters import ProtocolParameters
+from stark.soundness.parameters import COLLISION_BITS, ProtocolParameters
 from stark.soundness.search import PROFILES, Role, find_parameters
 
 CHAIN = TableFigures("chain", 18, 236, 300, 3, 2)
@@ -209,3 +209,21 @@ def test_out_of_reach() -> None:
 
 def test_query_grinding_alone_can_be_enough() -> None:
     assert find_parameters(SYSTEM, 20, POWERS).queries == 1
+
+
+@pytest.mark.parametrize("suite", sorted(COLLISION_BITS))
+def test_a_target_above_the_floor_of_the_digests_is_reached_by_the_rounds(suite: str) -> None:
+    """It is not refused: the floor is another statement, and is reported by name."""
+    target = 128
+    found = find_parameters(SYSTEM, target, replace(INDEPENDENT, hash_suite=suite))
+    report = estimate(SYSTEM, found)
+    assert report.minimum >= target
+    assert report.floors == ((f"{suite} collisions", COLLISION_BITS[suite]),)
+    assert report.with_floors == min(report.minimum, COLLISION_BITS[suite])
+    (line,) = [line for line in report.lines() if line.startswith(f"{suite} collisions")]
+    assert str(COLLISION_BITS[suite]) in line
+    assert ("below the rounds" in line) == (COLLISION_BITS[suite] < target)
+
+
+def test_there_is_a_suite_whose_floor_is_below_a_target() -> None:
+    assert {124, 128} <= set(COLLISION_BITS.values())

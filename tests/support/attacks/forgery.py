@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from air.encoding import AMOUNT_LIMBS, LIMB_BITS, LIMB_MASK, TOTAL_LIMBS, limbs
+from air.witness import RowPlaces
 from stark.field.koalabear import P
 from stark.field.montgomery import from_montgomery, to_montgomery
 from stark.hash.poseidon_kernels import chain
@@ -57,19 +58,21 @@ class Forgery:
         self.base = base
         self.shape = shape
         self.region = shape.holding_rows
-        rows, used = shape.rows, len(accounts.assets)
+        rows = shape.rows
+        self.places = RowPlaces.of(shape, accounts)
+        real, firsts, lasts = self.places.rows, self.places.firsts, self.places.lasts
         self.real, self.first, self.last, self.asset, self.slot = np.zeros((5, rows), np.int64)
         self.header = np.zeros(rows, np.int64)
         self.lanes = np.zeros((rows, TOTAL_LIMBS), np.int64)
-        self.real[:used] = 1
-        self.first[accounts.offsets[:-1]] = 1
-        self.last[accounts.offsets[1:] - 1] = 1
-        self.asset[:used] = accounts.assets
-        self.lanes[:used, :AMOUNT_LIMBS] = accounts.limbs
-        self.slot[accounts.offsets[1:] - 1] = np.arange(shape.slots)
+        self.real[real] = 1
+        self.first[firsts] = 1
+        self.last[lasts] = 1
+        self.asset[real] = accounts.assets
+        self.lanes[real, :AMOUNT_LIMBS] = accounts.limbs
+        self.slot[lasts] = np.arange(shape.slots)
         self.values: dict[int, Sequence[int]] = {
             int(row): value.tolist()
-            for row, value in zip(accounts.offsets[:-1], accounts.commitments, strict=True)
+            for row, value in zip(firsts, accounts.commitments, strict=True)
         }
         for side, blind in enumerate((base.blind_in, base.blind_out)):
             start = self.side(side).start
@@ -92,13 +95,12 @@ class Forgery:
 
     def rows_of(self, slot: int) -> list[int]:
         """The rows of an account."""
-        offsets = self.base.accounts.offsets
-        return list(range(offsets[slot], offsets[slot + 1]))
+        return list(range(int(self.places.firsts[slot]), int(self.places.lasts[slot]) + 1))
 
     @property
     def unused(self) -> int:
-        """The first row that the accounts leave."""
-        return len(self.base.accounts.assets)
+        """The first row behind the last account."""
+        return int(self.places.lasts[-1]) + 1
 
     # ---- changes that several cheats need
 
