@@ -31,12 +31,16 @@ from stark.field.extension import DEGREE
 from stark.field.koalabear import P
 from stark.field.memory import LANES, aligned_empty, padded_width
 from stark.field.ntt import evaluate_on_coset
+from stark.hash.poseidon import RATE
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.hash.sha256_kernels import leaf_digests
+from stark.hash.sponge_kernels import PoseidonHashing
+from stark.hash.suite import POSEIDON1_SUITE, SUITES
 from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
 from stark.recursion.system import CircuitShape
-from stark.soundness.search import PROFILES
+from stark.soundness.search import PROFILES, Role
 from stark.system import Table
+from stark.verifier.key import VerificationKey
 from stark.verifier.layout import Tree, cells
 
 BASE_BYTES = 325 << 20
@@ -75,6 +79,12 @@ REST = 2.15
 FIXED_SECONDS = 0.3
 """Proofs of work, small tables, the transcript: what does not grow with a batch."""
 
+KEY_SECONDS = 2.0
+"""Writing a circuit and committing to its fixed columns."""
+
+WITNESS_SECONDS = 2e-6
+"""Per permutation of a circuit; they are computed one after the other."""
+
 SECONDS_PER_ACCOUNT = 3e-6
 SECONDS_PER_HOLDING = 1e-6
 """Placement, account hashes, and the inclusion store."""
@@ -111,11 +121,12 @@ class Resources:
 
 @dataclass(frozen=True)
 class Speeds:
-    """Seconds on all cores: per cell of a transform, per byte hashed into leaves, and per byte of
-    memory that is used for the first time."""
+    """Seconds on all cores: per cell of a transform, per byte hashed into leaves with SHA-256, per
+    permutation of Poseidon, and per byte of memory that is used for the first time."""
 
     transform: float
     hashing: float
+    permutation: float
     touching: float
 
 
@@ -142,6 +153,7 @@ class _Table:
     main: int
     auxiliary: int
     hashed: int
+    permuted: int
     chunks: int
 
 
@@ -170,6 +182,7 @@ def _costs(tables: Sequence[Table], heights: Mapping[str, int]) -> list[_Table]:
             main=_row_bytes(table, Part.MAIN),
             auxiliary=_row_bytes(table, Part.AUXILIARY),
             hashed=_WORD * sum(cells(table, tree) for tree in Tree),
+            permuted=_row_permutations(table),
             chunks=table.quotient_chunks,
         )
         for table in tables
@@ -233,7 +246,8 @@ def measure_speeds(memory_bytes: int) -> Speeds:
     matrix[:] = (np.arange(matrix.size) * 0x9E3779B1 % P).reshape(matrix.shape)
     out = aligned_empty(matrix.shape)
     digests = aligned_empty((8, rows))
-    transform, hashing = [], []
+    transform, hashing, permuting = [], [], []
+    poseidon = PoseidonHashing(POSEIDON1_SUITE)
     for _ in range(6):
         started = time.perf_counter()
         evaluate_on_coset(matrix, 3, out)
@@ -241,9 +255,13 @@ def measure_speeds(memory_bytes: int) -> Speeds:
         started = time.perf_counter()
         leaf_digests([out], [width], bytes(SALT_BYTES), digests)
         hashing.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        poseidon.leaf_digests([out], [width], None, digests)
+        permuting.append(time.perf_counter() - started)
     return Speeds(
         min(transform) / matrix.size,
         min(hashing) / (matrix.size * _WORD),
+        min(permuting) / (rows * width // RATE),
         _touching(memory_bytes),
     )
 
@@ -265,26 +283,68 @@ def _touch(memory: NDArray[np.uint8], lo: int, hi: int) -> None:
     memory[lo:hi] = 1
 
 
-def batch_seconds(profile: str, shape: Shape, lean: bool, speeds: Speeds) -> float:
-    """Proving one batch."""
-    blowup = 1 << PROFILES[profile].roles["published"].log_blowup
-    tables = _tables(shape, zk=True)
-    transformed = hashed = 0
+def batch_seconds(
+    profile: str, shape: Shape, lean: bool, speeds: Speeds, role: str = "published"
+) -> float:
+    """Proving one batch; ``role`` as for :func:`batch_bytes`."""
+    chosen = PROFILES[profile].roles[role]
+    return prover_seconds(_tables(shape, chosen.zk), chosen, lean, speeds)
+
+
+def circuit_seconds(profile: str, role: str, shape: CircuitShape, speeds: Speeds) -> float:
+    """Proving one join or wrap, and its witness."""
+    tables = layer_system(role, shape).tables
+    heights = {name: 1 << log_height for name, log_height in shape.log_heights.items()}
+    costs = _costs(tables, heights)
+    witness = WITNESS_SECONDS * heights["permutation"]
+    return witness + prover_seconds(costs, PROFILES[profile].roles[role], False, speeds)
+
+
+def prover_seconds(tables: Sequence[_Table], role: Role, lean: bool, speeds: Speeds) -> float:
+    """A proof of some tables: its transforms and its hashing, times what else there is."""
+    blowup = 1 << role.log_blowup
+    transformed = hashed = permuted = 0
     for table in tables:
         committed = table.height * (table.main + table.auxiliary) // _WORD
         again = table.chunks if lean else 0
         narrow = LANES * table.height
         transformed += committed * (1 + blowup + again) + 3 * narrow * (blowup + 2)
         hashed += blowup * table.height * table.hashed
+        permuted += blowup * table.height * table.permuted
     height = max(table.height for table in tables)
     hashed += 3 * blowup * height * 4 * DIGEST_BYTES
-    linear = transformed * speeds.transform + hashed * speeds.hashing
-    return FIXED_SECONDS + REST * linear
+    permuted += 3 * blowup * height
+    hashing = hashed * speeds.hashing
+    if SUITES[role.hash_suite].permutation is not None:
+        hashing = permuted * speeds.permutation
+    return FIXED_SECONDS + REST * (transformed * speeds.transform + hashing)
 
 
-def proof_bytes(profile: str, shape: Shape) -> int:
-    """Size of one batch's proof, for queries as if drawn at random."""
-    key = verification_key(profile, shape)
+def proving_seconds(profile: str, plan: Plan, speeds: Speeds) -> float:
+    """All proofs of a plan, made one by one, and the keys of circuits."""
+    if not plan.aggregated:
+        return plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
+    keys = aggregate_keys(profile, plan.shape)
+    levels = (plan.batches - 1).bit_length()
+    seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds, "batch")
+    for level, join in enumerate(keys.joins[:levels], start=1):
+        joins = -(-plan.batches >> level)
+        seconds += joins * circuit_seconds(profile, "join", join.shape, speeds)
+    wrap = keys.wraps[levels - 1].shape
+    seconds += circuit_seconds(profile, "wrap", wrap, speeds)
+    return seconds + (levels + 1) * KEY_SECONDS
+
+
+def publication_bytes(profile: str, plan: Plan) -> int:
+    """Size of a proof file but for its statement: of a proof per batch, or of one for all."""
+    if plan.aggregated:
+        levels = (plan.batches - 1).bit_length()
+        return proof_bytes(aggregate_keys(profile, plan.shape).wrap_key(levels))
+    return plan.batches * (proof_bytes(verification_key(profile, plan.shape)) + 68)
+
+
+def proof_bytes(key: VerificationKey) -> int:
+    """Size of a proof for a key, for queries as if drawn at random."""
     parameters = key.parameters
     log_size = key.system.log_heights[0] + parameters.log_blowup
     openings = 0
@@ -305,6 +365,13 @@ def _opening_bytes(shape: TreeShape, indices: list[int]) -> int:
     for (_, width), opened in zip(shape.groups, group_indices(shape, inside), strict=True):
         size += len(opened) * (width * ELEMENT_BYTES + (SALT_BYTES if shape.salted else 0))
     return size + sum(len(level) for level in missing_siblings(shape, inside)) * DIGEST_BYTES
+
+
+def _row_permutations(table: Table) -> int:
+    """Permutations that hash a table's rows in all trees: eight base elements or one extension."""
+    fixed, main = table.width(Part.PREPROCESSED), table.width(Part.MAIN)
+    extension = table.width(Part.AUXILIARY) + table.quotient_chunks
+    return -(-fixed // RATE) + -(-main // RATE) + extension
 
 
 def _row_bytes(table: Table, part: Part) -> int:
@@ -361,10 +428,10 @@ def within(memory: int | None, workload: Workload, profile: str) -> Fits | None:
 
 def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Resources:
     """All figures of a plan."""
-    proofs = plan.batches * (proof_bytes(profile, plan.shape) + 68) + STATEMENT_BYTES
+    proofs = publication_bytes(profile, plan) + STATEMENT_BYTES
     store = store_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
-    seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
-    handing_out = speeds.touching * batch_bytes(profile, plan.shape, plan.lean)
+    seconds = proving_seconds(profile, plan, speeds)
+    handing_out = speeds.touching * proving_bytes(profile, plan)
     seconds += handing_out
     seconds += SECONDS_PER_ACCOUNT * workload.accounts + SECONDS_PER_HOLDING * workload.holdings
     return Resources(

@@ -28,6 +28,7 @@ from stark.errors import UsageError
 @memory_option
 @click.option("--shape", metavar="NAME", help="As for prove.")
 @click.option("--batches", type=click.IntRange(min=1), help="As for prove.")
+@click.option("--aggregate/--no-aggregate", default=True, help="As for prove.")
 @json_option
 @command_errors
 def plan(
@@ -37,6 +38,7 @@ def plan(
     memory: int | None,
     shape: str | None,
     batches: int | None,
+    aggregate: bool,
     as_json: bool,
 ) -> int:
     """Predict time, memory, disk and proof size of ``prove`` for a SNAPSHOT on this machine.
@@ -51,8 +53,9 @@ def plan(
         report("loading", 0, 1)
         import numpy as np
 
+        from air.aggregate.keys import aggregable
         from air.planning import fixed_plan, make_plan
-        from air.resources import Workload, batch_bytes, measure_speeds, predict, within
+        from air.resources import Workload, measure_speeds, predict, proving_bytes, within
         from air.snapshot.check import load
         from air.snapshot.manifest import default_manifest_path
 
@@ -61,14 +64,15 @@ def plan(
         loaded = load(snapshot, manifest, lambda done, total: report("reading", done, total))
         workload = Workload.of(loaded)
         fits = within(memory, workload, profile)
+        aggregates = aggregable(profile) if aggregate else None
         rows, assets = np.diff(loaded.offsets), len(loaded.registry)
         made = (
-            make_plan(rows, assets, fits=fits)
+            make_plan(rows, assets, fits=fits, aggregates=aggregates)
             if chosen is None
-            else fixed_plan(chosen, batches, rows, assets, fits)
+            else fixed_plan(chosen, batches, rows, assets, fits, aggregates)
         )
         report("measuring this machine", 0, 1)
-        speeds = measure_speeds(batch_bytes(profile, made.shape, made.lean))
+        speeds = measure_speeds(proving_bytes(profile, made))
         expected = predict(workload, profile, made, speeds)
     fill = loaded.holdings / (made.batches * made.shape.holding_rows)
     fields = {
@@ -79,6 +83,7 @@ def plan(
         "shape": made.shape.name,
         "batches": made.batches,
         "lean": made.lean,
+        "aggregated": made.aggregated,
         "fill": round(fill, 4),
         "seconds": round(expected.seconds, 1),
         "memory_seconds": round(expected.memory_seconds, 1),
@@ -89,7 +94,8 @@ def plan(
     lines = [
         f"snapshot   {loaded.accounts:,} accounts, {loaded.holdings:,} holdings, {assets} assets",
         f"batches    {made.batches} of {made.shape.name}, {fill:.0%} filled"
-        + (", lean" if made.lean else ""),
+        + (", lean" if made.lean else "")
+        + (", aggregated in one proof" if made.aggregated else ""),
         f"time       {expected.seconds:.0f} s on this machine, reading not counted",
         f"           of these {expected.memory_seconds:.1f} s for memory not used lately",
         f"memory     {size_text(expected.memory_bytes)}",

@@ -34,7 +34,7 @@ WRITES = -2
 
 
 class Rows:
-    """The fixed columns of a table, filled row by row."""
+    """The fixed columns of a table, filled row by row; most cells of a row are zero."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.columns = {name: array("q") for name in names}
@@ -42,16 +42,25 @@ class Rows:
 
     def append(self, values: Mapping[str, int]) -> int:
         """A row that is zero but for ``values``; its number."""
-        for column in self.columns.values():
-            column.append(0)
         row = self.count
         self.count += 1
         for name, value in values.items():
-            self.columns[name][row] = value
+            self.set(row, name, value)
         return row
 
     def set(self, row: int, name: str, value: int) -> None:
-        self.columns[name][row] = value
+        """Set a cell of a row that exists."""
+        column = self.columns[name]
+        # Columns end behind their last cell that was set: rows are long, and hardly filled.
+        missing = row + 1 - len(column)
+        if missing > 0:
+            column.frombytes(bytes(column.itemsize * missing))
+        column[row] = value
+
+    def complete(self) -> None:
+        """Fill all columns with zeros up to the last row."""
+        for column in self.columns.values():
+            column.frombytes(bytes(column.itemsize * (self.count - len(column))))
 
 
 class Addresses:
@@ -562,8 +571,8 @@ class CircuitBuilder:
                 self.permutation.set(row, "gamma next", 1)
         count = self.permutation.count + len(public)
         start = max(1 << log_least, 1 << (count - 1).bit_length()) - len(public)
-        for name, column in self.permutation.columns.items():
-            column.extend([int(name == "straight")] * (start - self.permutation.count))
+        for row in range(self.permutation.count, start):
+            self.permutation.set(row, "straight", 1)
         self.permutation.count = start
         for number, digest in enumerate(public):
             fixed = {
@@ -581,6 +590,8 @@ class CircuitBuilder:
                     fixed=fixed,
                     before={"capacity next": 1},
                 )
+        for rows in (self.arithmetic, self.permutation, self.folds, self.decomposition):
+            rows.complete()
         self._resolve()
         circuit = Circuit(
             arithmetic=self.arithmetic.columns,

@@ -12,13 +12,22 @@ from golden.make import load
 from support.mutations import PARAMETER_FIELDS
 
 from air import canonical_json
+from air.aggregate.inner import InnerKind, InnerProof
+from air.aggregate.keys import (
+    AggregateKeys,
+    PinnedCircuit,
+    decode_aggregates,
+    encode_aggregates,
+)
 from air.context import Statement
 from air.inclusion.check import check_customer
 from air.inclusion.customer import CustomerFile
 from air.publication import MAGIC as PUBLICATION_MAGIC
-from air.publication import Publication
+from air.publication import decode_publication
+from air.shape import Shape
 from air.verification import verify_publication
 from stark.errors import Rejected
+from stark.recursion.system import CircuitShape
 from stark.soundness.parameters import ProtocolParameters
 
 
@@ -40,17 +49,60 @@ def publication_target() -> Target:
 
 
 def publication_form_target() -> Target:
-    """Reading a proof file: what is accepted encodes to itself."""
+    """Reading a proof file of either version: what is accepted encodes to itself."""
+    from support.aggregates import unproven
     from support.publications import hollow
 
     def run(data: bytes) -> None:
         try:
-            publication = Publication.decode(data)
+            publication = decode_publication(data)
         except Rejected:
             return
         require(publication.encode() == data, "a publication does not encode to itself")
 
-    return _publication_target("publication-form", run, (hollow(3).encode(), hollow(1).encode()))
+    seeds = (hollow(3).encode(), hollow(1).encode(), unproven(3, bytes(40)).encode())
+    return _publication_target("publication-form", run, seeds)
+
+
+def inner_proof_target() -> Target:
+    """Reading an inner proof's file: what is accepted encodes to itself."""
+    join = InnerProof(InnerKind.JOIN, 2, 1, bytes(range(32)), tuple(range(8)), bytes(40))
+    batch = InnerProof(InnerKind.BATCH, 0, 3, bytes(32), tuple(range(25)), b"")
+
+    def run(data: bytes) -> None:
+        try:
+            inner = InnerProof.decode(data)
+        except Rejected:
+            return
+        require(inner.encode() == data, "an inner proof does not encode to itself")
+
+    sections = ((0, 8), (8, 10), (10, 12), (12, 16), (16, 48), (52, 84), (88, 128))
+    return Target(
+        "inner-proof", run, (join.encode(), batch.encode()), sections, (12, *range(48, 92, 4))
+    )
+
+
+def aggregate_keys_target() -> Target:
+    """A table of keys: what is accepted is written as something that is read as the same, and its
+    keys are keys or refused."""
+    circuit = PinnedCircuit(CircuitShape(14, 14, 12, 13, (5, 20), 17), bytes([1]) * 32)
+    keys = AggregateKeys("proven128", Shape(12, 5, 9), bytes([2]) * 32, (circuit,), (circuit,))
+
+    def run(data: bytes) -> None:
+        try:
+            found = decode_aggregates(data)
+        except Rejected:
+            return
+        require(
+            set(decode_aggregates(encode_aggregates(found))) == set(found), "another table is read"
+        )
+        for one in found:
+            try:
+                one.digest(1)
+            except Rejected:
+                continue
+
+    return json_target("aggregate-keys", run, (encode_aggregates((keys,)),))
 
 
 def _publication_target(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuzz.document_targets import (
+    aggregate_keys_target,
     canonical_json_target,
     customer_target,
+    inner_proof_target,
     parameters_target,
     publication_form_target,
     publication_target,
@@ -36,6 +38,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "unguarded-hidden": lambda: unguarded_target("hidden"),
     "publication": publication_target,
     "publication-form": publication_form_target,
+    "inner-proof": inner_proof_target,
+    "aggregate-keys": aggregate_keys_target,
     "statement": statement_target,
     "customer": customer_target,
     "canonical-json": canonical_json_target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -230,3 +231,35 @@ def test_three_batches() -> None:
     check_equal([statement.batch_context(i).hex() for i in range(3)], kept["contexts"])
     check_equal([batch_publics(publication, i) for i in range(3)], kept["publics"])
     check_equal(batches_root([batch.root for batch in publication.batches], 2), kept["root"])
+
+
+def test_aggregate_of_three_batches() -> None:
+    """Section 16: the public values of one proof for the same batches."""
+    kept = golden("primitives")["aggregate"]
+    three = bytes.fromhex(golden("primitives")["three_batches"]["file"])
+    publication = read_publication(three)
+    statement = publication.statement
+    tag = b"stark-liabilities/aggregate/v1"
+    context = sha256(tag + statement.batch_context(0)[26:90]).digest()
+    check_equal(context.hex(), kept["context"])
+    numbers = [int.from_bytes(context[i : i + 2], "little") for i in range(0, 32, 2)]
+    blocks = [numbers[:8], numbers[8:]]
+    check_equal(blocks, kept["context_blocks"])
+    after = totals_digest(publication.blind, statement.totals, 1 << 9)
+    check_equal(after, kept["digest_out"])
+    header = [0, 0, 0, 0, 0, 0, 3, 1]
+    said = [*blocks, header, publication.digest_before, after, statement.root]
+    check_equal(sponge(b"SLj1", said), kept["join_digest"])
+    check_equal(sponge(b"SLw1", [*blocks, kept["join_digest"]]), kept["publics"])
+    length = int.from_bytes(three[10:14], "little")
+    file = three[:8] + bytes([2, 0]) + three[10 : 14 + length + 64] + bytes(4)
+    check_equal(len(file), kept["file_bytes"])
+    check_equal(sha256(file).hexdigest(), kept["file_sha256"])
+
+
+def sponge(name: bytes, blocks: list[list[int]]) -> list[int]:
+    """S of section 16."""
+    state = [0] * 8 + [int.from_bytes(name, "little"), 8 * len(blocks)] + [0] * 6
+    for block in blocks:
+        state = permute([*block, *state[8:]])
+    return state[:8]

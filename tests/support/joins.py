@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from air.aggregate.publics import AggregatePublics, context_blocks
 from air.encoding import Digest
 from stark.constraints.air import Air, AirBuilder
 from stark.prover.keygen import ProvingKey, generate_key
-from stark.prover.prove import prove
+from stark.prover.prove import Prover
 from stark.recursion.circuit import Circuit
 from stark.recursion.inputs import circuit_inputs
 from stark.recursion.prover import CircuitKey
@@ -29,6 +30,7 @@ from stark.recursion.witness import CircuitWitness, WitnessGenerator
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import System
 from stark.verifier.key import VerificationKey
+from stark.verifier.verify import PublicValues, checked_publics
 from support.recursion_inner import algebraic
 
 CONTEXT = bytes(range(200, 232))
@@ -91,15 +93,33 @@ def digest(first: int) -> Digest:
     return tuple(range(first, first + 8))
 
 
-def prove_said(key: ProvingKey, publics: AggregatePublics) -> Node:
-    """A stand-in batch that says what it is told to."""
-    node = Node(0, publics, b"")
-    airs = {table.name: table.air for table in key.verification.system.tables}
-    said = node.inner_publics
+def prove_said(
+    key: ProvingKey, publics: AggregatePublics, shown: AggregatePublics | None = None
+) -> Node:
+    """A stand-in batch that says what it is told to.
+
+    With ``shown``, its transcript is about ``publics``, and its constraints hold for ``shown``.
+    """
+    node, inside = Node(0, publics, b""), Node(0, shown or publics, b"")
+    said = inside.inner_publics
     traces = {
-        name: air.trace(said[name]) for name, air in airs.items() if isinstance(air, Said)
+        table.name: table.air.trace(said[table.name])
+        for table in key.verification.system.tables
+        if isinstance(table.air, Said)
     }
-    return replace(node, proof=prove(key, traces, said, publics.context))
+    prover = TwoFaced(key, node.inner_publics, publics.context)
+    prover.shown = said
+    return replace(node, proof=prover.run(traces))
+
+
+class TwoFaced(Prover):
+    """Its transcript begins with other public values than its constraints read."""
+
+    shown: PublicValues = {}
+
+    def mask_terminals(self, main: Sequence[NDArray[np.uint32]]) -> None:
+        self.publics = checked_publics(self.tables, self.shown)
+        super().mask_terminals(main)
 
 
 @cache
@@ -173,44 +193,78 @@ def wrap_of(level: int) -> Join:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What a prover, honest or not, gives a join.
+class Given:
+    """What a prover, honest or not, gives a join of one child.
 
     Attributes
     ----------
-    left, right
-        The proofs, with the public values that they were made with.
-    said_left, said_right
-        What the join is told that their public values are; ``None`` for the truth.
-    present
-        The five values of the flag.
+    node
+        The proof, with the public values that it was made with.
+    said
+        What the join is told that they are; ``None`` for the truth.
+    context
+        What the proof is bound to; ``None`` for what its public values say.
+    after, before
+        Values for circuits that take more: after what is said, before the values of the proof.
+    proven
+        Whether the circuit takes the values of the proof.
     """
 
-    left: Node
-    right: Node
+    node: Node
+    said: Sequence[int] | None = None
+    context: bytes | None = None
+    after: tuple[int, ...] = ()
+    before: tuple[int, ...] = ()
+    proven: bool = True
+
+    @property
+    def publics(self) -> list[int]:
+        said = self.node.hints.tolist() if self.said is None else self.said
+        return [*said, *self.after]
+
+    def values(self, inner: VerificationKey) -> Elements:
+        if not self.proven:
+            return np.array(self.before, np.uint32)
+        node = self.node
+        context = node.publics.context if self.context is None else self.context
+        values = circuit_inputs(inner, node.proof, node.inner_publics, context)
+        return np.concatenate([np.array(self.before, np.uint32), values])
+
+    def plain(self) -> Given:
+        """For the circuit that takes nothing more."""
+        return replace(self, after=(), before=(), proven=True)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a prover gives a join: a child on each side, and five values for the right one's flag.
+
+    ``more`` is taken at the very end, by circuits that take more.
+    """
+
+    left: Given
+    right: Given
     present: tuple[int, ...] = (1, 0, 0, 0, 0)
     context: bytes = CONTEXT
-    said_left: Elements | None = None
-    said_right: Elements | None = None
     more: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, left: Node, right: Node | None) -> Offer:
-        """The honest offer."""
-        return cls(left, right or left, (int(right is not None), 0, 0, 0, 0))
+    def of(cls, left: Node, right: Node | None, **changes: Any) -> Offer:
+        """The honest offer, for the context of the left child; but for ``changes``."""
+        flag = (int(right is not None), 0, 0, 0, 0)
+        honest = cls(Given(left), Given(right or left), flag, left.publics.context)
+        return replace(honest, **changes)
 
     def hints(self, inner: VerificationKey) -> Elements:
-        said = (
-            node.hints if told is None else told
-            for node, told in ((self.left, self.said_left), (self.right, self.said_right))
+        blocks = [lane for block in context_blocks(self.context) for lane in block]
+        said = [*blocks, *self.present, *self.left.publics, *self.right.publics]
+        values = (self.left.values(inner), self.right.values(inner))
+        return np.concatenate(
+            [np.array(said, np.uint32), *values, np.array(self.more, np.uint32)]
         )
-        proofs = (
-            circuit_inputs(inner, node.proof, node.inner_publics, node.publics.context)
-            for node in (self.left, self.right)
-        )
-        blocks = [np.array(block, np.uint32) for block in context_blocks(self.context)]
-        flag, more = (np.array(values, np.uint32) for values in (self.present, self.more))
-        return np.concatenate([*blocks, flag, *said, *proofs, more])
+
+    def plain(self) -> Offer:
+        return replace(self, left=self.left.plain(), right=self.right.plain(), more=())
 
 
 @cache
@@ -224,8 +278,11 @@ def join(level: int, first: int, count: int) -> Node:
     return prove_join(join_of(level), Offer.of(left, right), joined_publics(left, right))
 
 
-def prove_join(one: Join, offer: Offer, publics: AggregatePublics) -> Node:
-    """The proof of a join; nobody asks whether the public values are the witness's."""
+def prove_join(
+    one: Join, offer: Offer, publics: AggregatePublics, context: bytes | None = None
+) -> Node:
+    """The proof of a join, bound to a context; nobody asks whether the public values are the
+    witness's."""
     hints = offer.hints(one.inner)
-    proof = one.key.prove(hints, publics.digest(), publics.context)
-    return Node(offer.left.level + 1, publics, proof)
+    proof = one.key.prove(hints, publics.digest(), context or publics.context)
+    return Node(offer.left.node.level + 1, publics, proof)

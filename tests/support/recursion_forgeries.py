@@ -7,7 +7,7 @@ all later challenges from what it has said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from random import Random
@@ -213,25 +213,19 @@ class AlteringProver(Prover):
         self.transcript.label, self.transcript.place = self.label, self.place
 
 
-def altered_messages(one: Case, step: int) -> Iterator[Forgery]:
-    """Every ``step``-th element that the prover says, but at least one of each digest or element of
-    F."""
+def altering_provers(one: Case, step: int = 8) -> Iterator[tuple[str, type[Prover]]]:
+    """For every ``step``-th element that the prover says, and one of each digest or element of F."""
     for item in schema(one.key.verification, len(one.context)):
         if not isinstance(item, Sent):
             continue
         unit = 8 if item.kind is Kind.DIGEST else DEGREE
         count = item.size // 4
-        places = {*range(0, count, step), *range(0, count, unit)}
-        for place in sorted(places):
+        for place in sorted({*range(0, count, step), *range(0, count, unit)}):
             prover = configured(AlteringProver, label=item.label, place=place)
-            yield Forgery(f"{item.label} altered", one.prove(prover))
+            yield f"{item.label} altered", prover
 
 
 # ---- provers that lie in a round
-
-
-def _nothing(*arguments: Any) -> None:
-    return None
 
 
 def main_lies() -> Iterator[tuple[str, type[Prover]]]:
@@ -408,22 +402,26 @@ def deaf_lies(one: Case) -> Iterator[tuple[str, type[Prover]]]:
         yield f"deaf to {item.label}", configured(DeafProver, omitted=frozenset({item.label}))
 
 
-def forgeries(one: Case) -> Iterator[Forgery]:
-    """One proof by every liar; some of their lies are none."""
-    makers: Mapping[str, Iterator[tuple[str, type[Prover]]]] = {
-        "main": main_lies(),
-        "bus": bus_lies(one),
-        "quotient": quotient_lies(one),
-        "values": value_lies(one),
-        "words": word_lies(one),
-        "fri": fri_lies(one),
-        "work": work_lies(one),
-        "openings": opening_lies(one),
-        "deaf": deaf_lies(one),
-    }
-    for lies in makers.values():
-        for name, prover in lies:
-            yield Forgery(name, one.prove(prover))
+def liars(one: Case) -> list[tuple[str, type[Prover]]]:
+    """Provers who each lie once, by what they lie about; some of the lies are none."""
+    return [
+        *altering_provers(one),
+        *main_lies(),
+        *bus_lies(one),
+        *quotient_lies(one),
+        *value_lies(one),
+        *word_lies(one),
+        *fri_lies(one),
+        *work_lies(one),
+        *opening_lies(one),
+        *deaf_lies(one),
+    ]
+
+
+def forged(one: Case, lies: Sequence[tuple[str, type[Prover]]]) -> Iterator[Forgery]:
+    """Their proofs of the honest witness."""
+    for name, prover in lies:
+        yield Forgery(name, one.prove(prover))
 
 
 def wrong_traces(one: Case) -> Iterator[Forgery]:
