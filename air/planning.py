@@ -214,8 +214,9 @@ def _publishable(plan: Plan, aggregates: Aggregates | None) -> Plan | None:
 
 def _aggregable(aggregates: Aggregates | None) -> str:
     """What could be aggregated, and the way out."""
-    shapes = ", ".join(f"{count} of {shape.name}" for shape, count in (aggregates or {}).items())
-    return f"up to {shapes} can be; without aggregation, any number of batches is published"
+    shapes = [f"{count} of {shape.name}" for shape, count in (aggregates or {}).items()]
+    possible = f"up to {', '.join(shapes)} can be" if shapes else "none can under this profile"
+    return f"{possible}; without aggregation (--no-aggregate) every batch has a proof of its own"
 
 
 def _fitting(plan: Plan, fits: Fits | None) -> Plan | None:

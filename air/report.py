@@ -360,6 +360,11 @@ def aggregate_json(aggregate: AggregateSecurity) -> dict[str, Any]:
     }
 
 
+def assumptions(acceptance: Acceptance) -> list[str]:
+    """What the security of an acceptance rests on."""
+    return list(ASSUMPTIONS if acceptance.aggregate is None else AGGREGATE_ASSUMPTIONS)
+
+
 def warnings(acceptance: Acceptance) -> list[str]:
     """What nobody who accepts should overlook."""
     result = [] if acceptance.key.parameters.zk else [NOT_ZERO_KNOWLEDGE]

@@ -20,8 +20,8 @@ from air.inclusion.check import check_inclusion
 from air.inclusion.customer import MAX_BYTES
 from air.publication import STORE_FILE
 from air.report import (
-    ASSUMPTIONS,
     NOT_PROVEN,
+    assumptions,
     check_line,
     checks_json,
     customer_json,
@@ -107,7 +107,7 @@ def verify(
         **customer_json(result.customer),
         "profile": result.acceptance.profile,
         "checks": checks_json(checks),
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": assumptions(result.acceptance),
         "not_proven": list(NOT_PROVEN),
     }
     return finish(as_json, fields, customer_lines(result.customer))

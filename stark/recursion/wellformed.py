@@ -51,14 +51,26 @@ def _check(
 
 
 def _check_caps(circuit: Circuit) -> None:
-    """The digests of a cap: each number once, at an address of their own, and looked up there."""
+    """The digests of a cap: each number once, at an address that nothing else writes.
+
+    And look-ups: what a path ends with (a hash that is read) is compared by number, wherever it is
+    compared. Without the number the rest of the index would be free, so that any leaf would do.
+    """
     columns = circuit.permutation
     numbers: dict[int, list[int]] = {address: [] for address in circuit.cap_heights}
-    for address, number, free in zip(
-        columns["digest address"], columns["digest number"], columns["free"], strict=True
-    ):
+    looked_up: dict[int, bool] = {}
+    names = ("digest address", "digest number", "digest count", "free", "cap")
+    hashed = zip(columns["digest node"], columns["digest leaf"], strict=True)
+    cells = zip(*(columns[name] for name in names), strict=True)
+    for (address, number, count, free, cap), ends in zip(cells, hashed, strict=True):
         if free:
             numbers.setdefault(address, []).append(number)
+        elif address in numbers and count != READ:
+            raise UsageError(f"circuit: digest {address} is written beside the cap that it holds")
+        if count != READ:
+            continue
+        if bool(cap) != any(ends) or looked_up.setdefault(address, bool(cap)) != bool(cap):
+            raise UsageError(f"circuit: digest {address} is read by number, and without one")
     for address, found in numbers.items():
         if sorted(found) != list(range(1 << circuit.cap_heights.get(address, 0))):
             raise UsageError(f"circuit: the cap at digest {address} has the numbers {found}")

@@ -103,3 +103,28 @@ def test_a_fixed_plan_that_does_not_fit_is_refused(
 def test_names_of_no_shape_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         Shape.named(name)
+
+
+def test_several_batches_are_aggregated_where_keys_are() -> None:
+    rows = np.full(1 << 15, 3)
+    shape = Shape(14, 12, 9)
+    plan = make_plan(rows, 100, max_log_rows=14, aggregates={shape: 16})
+    assert plan == Plan(shape, plan.batches, aggregated=True)
+    assert 8 <= plan.batches <= 16
+    assert not make_plan(rows, 100, max_log_rows=14).aggregated
+    with pytest.raises(UsageError, match="up to 4 of rows14-slots12-assets9 can be"):
+        make_plan(rows, 100, max_log_rows=14, aggregates={shape: 4})
+    with pytest.raises(UsageError, match="none can under this profile"):
+        make_plan(rows, 100, max_log_rows=14, aggregates={})
+
+
+def test_a_single_batch_is_published_as_it_is() -> None:
+    plan = make_plan(np.full(1000, 3), 100, aggregates={Shape(14, 12, 9): 16})
+    assert (plan.batches, plan.aggregated) == (1, False)
+
+
+def test_a_fixed_number_of_batches_needs_keys() -> None:
+    rows, shape = np.full(5000, 2), Shape(14, 12, 9)
+    assert fixed_plan(shape, 3, rows, 100, None, {shape: 4}).aggregated
+    with pytest.raises(UsageError, match="5 batches of rows14-slots12-assets9 cannot be"):
+        fixed_plan(shape, 5, rows, 100, None, {shape: 4})

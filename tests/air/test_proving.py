@@ -29,7 +29,9 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 def test_a_fixed_shape_and_number_of_batches(snapshot: Snapshot, tmp_path: Path) -> None:
     shape = Shape(12, 6, 9)
-    run = prove_snapshot(snapshot, KEY, tmp_path, shape=shape, batches=3, profile="proven100")
+    run = prove_snapshot(
+        *(snapshot, KEY, tmp_path), shape=shape, batches=3, profile="proven100", aggregate=False
+    )
     accepted = verify_publication(run.proof_path.read_bytes(), profiles=("proven100",))
     assert accepted.statement == run.statement
     assert run.statement.batches == 3

@@ -119,12 +119,11 @@ def figures(name: str, circuit: Circuit, inner: VerificationKey, proofs: int) ->
     outside = sum(steps["out of domain"][operation] for operation in arithmetic)
     query = steps["query 1"][Operation.PERMUTE] // proofs
     assert query == permutations_per_query(inner)
-    assert outside % proofs == 0
     values = [
         *(name, proofs, inner.parameters.queries, query, total[Operation.PERMUTE]),
         f"2^{rows['permutation'].bit_length() - 1}",
         *(rows[table] for table in ("arithmetic", "fold", "decomposition")),
-        outside // proofs,
+        outside,
     ]
     return " ".join(map(str, values))
 
@@ -148,7 +147,8 @@ def test_costs() -> None:
 def test_the_formula_of_permutations_of_a_query(name: str) -> None:
     one = recursion(name)
     counted = operations(one.circuit)
-    settled = counted["query 1"][Operation.PERMUTE]
+    # The second query, if there is one: sums that the first has left are published in it.
+    settled = counted.get("query 1", counted["query 0"])[Operation.PERMUTE]
     # A leaf that is its tree's cap has no row after it that could publish its sum.
     assert 0 <= settled - permutations_per_query(one.key) <= len(Tree)
 
@@ -163,16 +163,18 @@ def test_joins_have_one_shape_from_some_level_on() -> None:
 def test_widths_of_tables() -> None:
     widths = (3, 20)
     log_order = 19
-    system = circuit_system(
-        CircuitShape(6, 6, 6, 6, widths, log_order), zk=False, whole_rows=True
-    )
+    system = circuit_system(CircuitShape(6, 6, 6, 6, widths, log_order), zk=False, whole_rows=True)
     for table in system.tables:
         main, fixed = table.width(Part.MAIN), str(table.width(Part.PREPROCESSED))
-        found = re.search(rf"^\| `{table.name}` \| ([^|]+) \| ([^|]+) \|.*\| (\d+) \|$", RECURSION, re.M)
+        found = re.search(
+            rf"^\| `{table.name}` \| ([^|]+) \| ([^|]+) \|.*\| (\d+) \|$", RECURSION, re.M
+        )
         assert found is not None
         if table.name == "decomposition":
-            assert found[1] == "35 + ⌈n/2⌉" and main == 35 + -(-log_order // 2)
-            assert found[2] == "4 and one per width" and fixed == str(4 + len(widths))
+            assert found[1] == "35 + ⌈n/2⌉"
+            assert main == 35 + -(-log_order // 2)
+            assert found[2] == "4 and one per width"
+            assert fixed == str(4 + len(widths))
         else:
             assert (found[1], found[2]) == (str(main), fixed)
         assert int(found[3]) == len(table.symbolic.interactions)

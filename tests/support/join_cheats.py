@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from air.aggregate.circuits import empty_root
@@ -17,13 +16,10 @@ from support.joins import (
     CONTEXT,
     Given,
     Offer,
-    batch,
-    batch_key,
     digest,
-    join,
-    join_of,
-    prove_join,
     prove_said,
+    said,
+    said_publics,
 )
 
 LOW, HIGH = slice(0, 5), slice(5, 8)
@@ -46,8 +42,7 @@ def other_context(half: int) -> bytes:
 
 def children(level: int) -> tuple[Node, Node]:
     """Two full neighbours."""
-    width = 1 << (level - 1)
-    return join(level - 1, 0, width), join(level - 1, width, width)
+    return said(level - 1, 0), said(level - 1, 1)
 
 
 def mixed(flag: int, one: Digest, zero: Digest) -> Digest:
@@ -75,15 +70,14 @@ def spliced(low: Digest, high: Digest) -> Digest:
     return (*low[LOW], *high[HIGH])
 
 
-def proven(level: int, publics: AggregatePublics, *, like: int = 0) -> Node:
-    """A child that says so, for a batch; a join with its own public values, number ``like``."""
-    return prove_said(batch_key(), publics) if level == 1 else join(1, like, 2)
+def child(level: int, number: int, **changes: Any) -> Node:
+    """A full child on the left (0) or right (1) that says something else."""
+    return prove_said(level - 1, said_publics(level - 1, number, **changes))
 
 
-def told(node: Node, **changes: Any) -> list[int]:
-    """Public values of a child that are not its own."""
-    changed = replace(node, publics=replace(node.publics, **changes))
-    return [int(value) for value in changed.hints]
+def told(node: Node, publics: AggregatePublics) -> list[int]:
+    """What a join takes of public values, as they would be at this node."""
+    return [int(value) for value in replace(node, publics=publics).hints]
 
 
 # ---- cheats by what is changed
@@ -98,45 +92,31 @@ def flag_of_two(level: int, mutation: Mutation) -> Cheat:
 
 def first_of_two(level: int, mutation: Mutation) -> Cheat:
     """A batch whose flag is 2, to the left, or to the right where nothing is used of it."""
+    left, right = children(level)
     if mutation.site.number == 1:
-        left, right = batch(0, first=2), batch(1)
+        left = child(level, 0, first=2)
         return Cheat(Offer.of(left, right), joined(level, left.publics, right.publics, 1))
-    left = batch(0)
-    offer = Offer(Given(left), Given(batch(1, first=2)), (0, 0, 0, 0, 0))
-    return Cheat(offer, joined(level, left.publics, left.publics, 0))
+    right = child(level, 1, first=2)
+    offer = Offer(Given(left), Given(right), (0, 0, 0, 0, 0))
+    return Cheat(offer, joined(level, left.publics, right.publics, 0))
 
 
 def left_not_full(level: int, mutation: Mutation) -> Cheat:
-    left, right = join(level - 1, 0, 1), batch_pair(1)
+    left, right = child(level, 0, count=1), said(level - 1, 1)
     return Cheat(Offer.of(left, right), joined(level, left.publics, right.publics, 1))
 
 
-@cache
-def batch_pair(first: int, **changes: Any) -> Node:
-    """A join of level 1 over two batches, the left of them as ``changes`` say."""
-    left, right = batch(first, **changes), batch(first + 1)
-    publics = joined(1, left.publics, right.publics, 1)
-    return prove_join(join_of(1), Offer.of(left, right), publics)
-
-
 def first_in_the_middle(level: int, mutation: Mutation) -> Cheat:
-    left = children(level)[0]
-    right = batch(1, first=1) if level == 1 else batch_pair(2, first=1)
+    left, right = said(level - 1, 0), child(level, 1, first=True)
     return Cheat(Offer.of(left, right), joined(level, left.publics, right.publics, 1))
 
 
 def broken_chain(level: int, mutation: Mutation) -> Cheat:
     """The right child starts elsewhere, but for one half of the digest."""
-    left = children(level)[0]
+    left = said(level - 1, 0)
     ends, elsewhere = left.publics.digest_out, digest(77_000)
     pair = (elsewhere, ends) if mutation.site.number == 2 else (ends, elsewhere)
-    starts = spliced(*pair)
-    if level == 1:
-        right = prove_said(batch_key(), replace(batch(1).publics, digest_in=starts))
-    else:
-        first = prove_said(batch_key(), replace(batch(2).publics, digest_in=starts))
-        publics = joined(1, first.publics, batch(3).publics, 1)
-        right = prove_join(join_of(1), Offer.of(first, batch(3)), publics)
+    right = child(level, 1, digest_in=spliced(*pair))
     return Cheat(Offer.of(left, right), joined(level, left.publics, right.publics, 1))
 
 
@@ -217,46 +197,14 @@ def on(side: int, level: int, given: Given, claimed: AggregatePublics) -> Cheat:
 
 
 def wrong_inner_block(level: int, mutation: Mutation) -> Cheat:
-    """A block of a child's public values is not what its proof is about."""
+    """A block of a joined child's public values is not what its proof is about."""
     side, number = mutation.site.number, number_in(mutation.change)
-    honest = children(level)[side]
-    if number < 2:
-        # The child is of another context, and its proof bound to this one.
-        node = foreign_pair(side, number)
-        given = Given(node, context=CONTEXT, after=node.publics.blocks()[number])
-        return on(side, level, given, replace(node.publics, context=CONTEXT))
-    if number == 2:
-        # One batch that says it is two; to the right, two that say that they are one.
-        node, count = (join(1, 0, 1), 2) if side == 0 else (honest, 1)
-        claimed = replace(node.publics, count=count)
-    elif number == 3:
-        node = batch_pair(2 * side, starts=66_000)
-        claimed = replace(node.publics, digest_in=honest.publics.digest_in)
-    elif number == 4:
-        node = ending_elsewhere(side)
-        claimed = replace(node.publics, digest_out=honest.publics.digest_out)
-    else:
-        node = honest
-        claimed = replace(node.publics, root=digest(66_000))
-    said = told(node, count=claimed.count, digest_in=claimed.digest_in)
-    said = [int(v) for v in replace(node, publics=claimed).hints]
-    return on(side, level, Given(node, said, after=node.publics.blocks()[number]), claimed)
-
-
-@cache
-def foreign_pair(side: int, half: int) -> Node:
-    """Two batches of another context, joined, in a proof that is bound to the context."""
-    context = other_context(half)
-    left, right = (batch(2 * side + place, context=context) for place in (0, 1))
-    publics = joined(1, left.publics, right.publics, 1)
-    return prove_join(join_of(1), Offer.of(left, right), publics, CONTEXT)
-
-
-@cache
-def ending_elsewhere(side: int) -> Node:
-    left, right = batch(2 * side), batch(2 * side + 1, ends=88_000)
-    publics = joined(1, left.publics, right.publics, 1)
-    return prove_join(join_of(1), Offer.of(left, right), publics)
+    honest = said_publics(level - 1, side)
+    other = replace(honest, **false_blocks()[number])
+    # A child of another context has a proof that is bound to this one.
+    node = prove_said(level - 1, other, context=CONTEXT)
+    given = Given(node, told(node, honest), CONTEXT, after=other.blocks()[number])
+    return on(side, level, given, honest)
 
 
 def no_proof(level: int, mutation: Mutation) -> Cheat:
@@ -264,25 +212,25 @@ def no_proof(level: int, mutation: Mutation) -> Cheat:
     side = mutation.site.number
     node = children(level)[side]
     claimed = replace(node.publics, root=digest(66_000))
-    return on(side, level, Given(node, told(node, root=claimed.root), proven=False), claimed)
+    return on(side, level, Given(node, told(node, claimed), proven=False), claimed)
 
 
 def proof_of_another_context(level: int, mutation: Mutation) -> Cheat:
     side, half = mutation.site.number, number_in(mutation.change)
-    context = other_context(half)
-    if level == 1:
-        node = batch(side, context=context)
-        claimed = replace(node.publics, context=CONTEXT)
-    else:
-        honest = children(level)[side]
-        pair = batch(2 * side), batch(2 * side + 1)
-        claimed = honest.publics
-        node = prove_join(join_of(1), Offer.of(*pair), claimed, context)
+    honest, context = said_publics(level - 1, side), other_context(half)
+    node = prove_said(level - 1, honest, context=context)
     given = Given(node, context=context, before=context_blocks(context)[half])
-    return on(side, level, given, claimed)
+    return on(side, level, given, honest)
 
 
-FIELDS = {"chain 0": "first", "chain 1": "digest_in", "chain 2": "digest_out", "tree 0": "root"}
+FIELDS = {
+    "chain 0": "first",
+    "chain 1": "digest_in",
+    "chain 2": "digest_out",
+    "tree 0": "root",
+    "permutation 0": "root",
+}
+"""What stands in a block of public values, or is hashed to it."""
 
 
 def false_child(level: int, mutation: Mutation) -> Cheat:
@@ -290,30 +238,23 @@ def false_child(level: int, mutation: Mutation) -> Cheat:
     side = mutation.site.number
     name = " ".join(mutation.change.split()[:2])
     what = mutation.change.removeprefix(name + " ")
-    honest = children(level)[side]
-    if level > 1:
-        return false_join(side, what)
-    false: Any = not honest.publics.first if name == "chain 0" else digest(66_000)
-    other = replace(honest.publics, **{FIELDS[name]: false})
-    # What is said is what fits its neighbour; what is true is something else.
-    said = [int(value) for value in honest.hints]
-    block = (*[0] * 7, int(false)) if name == "chain 0" else false
+    # What is said fits its neighbour; what is true is something else.
+    honest = said_publics(level - 1, side)
+    false: Any = not honest.first if name == "chain 0" else digest(66_000)
+    other = replace(honest, **{FIELDS[name]: false})
+    block = false
+    if name == "chain 0":
+        block = (*[0] * 7, int(false))
+    if name == "permutation 0":
+        block = other.digest()
     if what == FREED[0]:
-        node = prove_said(batch_key(), other)
+        node = prove_said(level - 1, other)
     elif what == FREED[1]:
         # The transcript tells what the join is told, the constraints hold for something else.
-        node = prove_said(batch_key(), honest.publics, shown=other)
+        node = prove_said(level - 1, honest, shown=other)
     else:
-        node = prove_said(batch_key(), other, shown=honest.publics)
-    return on(side, level, Given(node, said, before=block), honest.publics)
-
-
-def false_join(side: int, what: str) -> Cheat:
-    honest = children(2)[side]
-    claimed = replace(honest.publics, root=digest(66_000))
-    said = [int(value) for value in replace(honest, publics=claimed).hints]
-    given = Given(honest, said, before=honest.publics.digest())
-    return on(side, 2, given, claimed)
+        node = prove_said(level - 1, other, shown=honest)
+    return on(side, level, Given(node, told(node, honest), before=block), honest)
 
 
 CHEATS: dict[str, Callable[[int, Mutation], Cheat]] = {

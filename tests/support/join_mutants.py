@@ -15,7 +15,7 @@ from stark.recursion.builder import CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Circuit
 from stark.recursion.verifier import PublicBlock, verify_in_circuit
 from stark.verifier.key import VerificationKey
-from support.joins import Join, inner_key
+from support.joins import Join, stand_in_key
 
 
 FREED = ("is free", "has free lanes", "has a free digest")
@@ -206,12 +206,11 @@ def _build(mutation: Mutation | None, build: Callable[[], Circuit]) -> Circuit:
 
 def mutations(level: int) -> list[Mutation]:
     """All that can be done to the joins of a level."""
-    _build(None, lambda: join_circuit(inner_key(level), level))
+    mutant(level, None)
     return list(Mutated.seen)
 
 
 def mutant(level: int, mutation: Mutation | None) -> Join:
-    """The join of a level but for one mutation."""
-    inner = inner_key(level)
+    """The join of a level over stand-ins, but for one mutation."""
+    inner = stand_in_key(level - 1).verification
     return Join(_build(mutation, lambda: join_circuit(inner, level)), inner)
-

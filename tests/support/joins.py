@@ -1,7 +1,8 @@
-"""Joins over batches of which nothing is proven but that they have public values.
+"""Joins over proofs of nothing: stand-ins for batches and joins with any public values at all.
 
-A cheater can prove any such batch: what refuses him are the joins alone. The batches' tables have
-the names and the public values of real ones, and are tiny, as are all parameters.
+Whoever cheats can prove whatever he says of a child: what refuses him is the join alone. Tables of
+stand-ins have the names and the public values of real ones, and are tiny, as are all parameters.
+Real joins, of real joins of stand-ins, are there as well.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from support.recursion_inner import algebraic
 CONTEXT = bytes(range(200, 232))
 OTHER_CONTEXT = bytes(range(100, 132))
 LOG_HEIGHT = 3
-CHAIN_LANES, TREE_LANES = 17, 8
 
 Elements = NDArray[np.uint32]
 
@@ -79,11 +79,10 @@ def small_parameters(**changes: object) -> ProtocolParameters:
 
 
 @cache
-def batch_key(factor: int = 1, bound: bool = True, queries: int = 1) -> ProvingKey:
-    airs = [
-        Said("chain", CHAIN_LANES, factor, bound),
-        Said("tree", TREE_LANES, factor, bound),
-    ]
+def stand_in_key(level: int, factor: int = 1, bound: bool = True, queries: int = 1) -> ProvingKey:
+    """The key of stand-ins for batches (level 0) or joins."""
+    widths = {"permutation": 8} if level else {"chain": 17, "tree": 8}
+    airs = [Said(name, width, factor, bound) for name, width in widths.items()]
     system = System(airs, False, whole_rows=True)
     return generate_key(system, small_parameters(queries=queries))
 
@@ -93,23 +92,49 @@ def digest(first: int) -> Digest:
     return tuple(range(first, first + 8))
 
 
-def prove_said(
-    key: ProvingKey, publics: AggregatePublics, shown: AggregatePublics | None = None
-) -> Node:
-    """A stand-in batch that says what it is told to.
+def said_publics(level: int, number: int, **changes: Any) -> AggregatePublics:
+    """Of the full run of 2^level batches with this number in its level."""
+    honest = AggregatePublics(
+        CONTEXT,
+        1 << level,
+        number == 0,
+        digest(1000 * number),
+        digest(1000 * (number + 1)),
+        digest(50_000 + 1000 * number),
+    )
+    return replace(honest, **changes)
 
-    With ``shown``, its transcript is about ``publics``, and its constraints hold for ``shown``.
+
+def prove_said(
+    level: int,
+    publics: AggregatePublics,
+    *,
+    shown: AggregatePublics | None = None,
+    context: bytes | None = None,
+    key: ProvingKey | None = None,
+) -> Node:
+    """A stand-in that says what it is told to.
+
+    With ``shown``, its transcript is about ``publics``, and its constraints hold for ``shown``;
+    with ``context``, it is bound to another one than it speaks of.
     """
-    node, inside = Node(0, publics, b""), Node(0, shown or publics, b"")
+    key = key or stand_in_key(level)
+    node, inside = Node(level, publics, b""), Node(level, shown or publics, b"")
     said = inside.inner_publics
     traces = {
         table.name: table.air.trace(said[table.name])
         for table in key.verification.system.tables
         if isinstance(table.air, Said)
     }
-    prover = TwoFaced(key, node.inner_publics, publics.context)
+    prover = TwoFaced(key, node.inner_publics, context or publics.context)
     prover.shown = said
     return replace(node, proof=prover.run(traces))
+
+
+@cache
+def said(level: int, number: int) -> Node:
+    """The honest stand-in for a full run of batches."""
+    return prove_said(level, said_publics(level, number))
 
 
 class TwoFaced(Prover):
@@ -120,29 +145,6 @@ class TwoFaced(Prover):
     def mask_terminals(self, main: Sequence[NDArray[np.uint32]]) -> None:
         self.publics = checked_publics(self.tables, self.shown)
         super().mask_terminals(main)
-
-
-@cache
-def batch(
-    number: int,
-    *,
-    first: int | None = None,
-    starts: int | None = None,
-    ends: int | None = None,
-    root: int | None = None,
-    context: bytes = CONTEXT,
-    key: ProvingKey | None = None,
-) -> Node:
-    """Batch ``number`` of a snapshot: from digest 1000 number to digest 1000 (number + 1)."""
-    publics = AggregatePublics(
-        context,
-        1,
-        (number == 0) if first is None else first,  # type: ignore[arg-type]
-        digest(1000 * number if starts is None else starts),
-        digest(1000 * (number + 1) if ends is None else ends),
-        digest(50_000 + 1000 * number if root is None else root),
-    )
-    return prove_said(key or batch_key(), publics)
 
 
 @dataclass(frozen=True)
@@ -175,20 +177,27 @@ class Join:
 
 @cache
 def join_of(level: int) -> Join:
-    """The joins of a level over stand-in batches."""
-    inner = inner_key(level)
+    """The joins of a level over stand-ins."""
+    inner = stand_in_key(level - 1).verification
     return Join(join_circuit(inner, level), inner)
 
 
-def inner_key(level: int) -> VerificationKey:
-    """The key of what a join of a level verifies."""
-    return batch_key().verification if level == 1 else join_of(level - 1).key.verification
+@cache
+def real_join_of(level: int) -> Join:
+    """The joins of a level over joins, those of level 1 over stand-ins for batches."""
+    inner = real_key(level - 1)
+    return Join(join_circuit(inner, level), inner)
+
+
+def real_key(level: int) -> VerificationKey:
+    """The key of the proofs of a level."""
+    return real_join_of(level).key.verification if level else stand_in_key(0).verification
 
 
 @cache
 def wrap_of(level: int) -> Join:
-    """The wrap of a join of a level; it hides nothing here."""
-    inner = inner_key(level + 1)
+    """The wrap of a real join of a level; it hides nothing here."""
+    inner = real_key(level)
     return Join(wrap_circuit(inner), inner)
 
 
@@ -269,13 +278,13 @@ class Offer:
 
 @cache
 def join(level: int, first: int, count: int) -> Node:
-    """The honest join of a level over batches ``first`` to ``first + count - 1``."""
+    """The real join of a level over batches ``first`` to ``first + count - 1``."""
     if level == 0:
-        return batch(first)
+        return said(0, first)
     half = 1 << (level - 1)
     left = join(level - 1, first, min(count, half))
     right = join(level - 1, first + half, count - half) if count > half else None
-    return prove_join(join_of(level), Offer.of(left, right), joined_publics(left, right))
+    return prove_join(real_join_of(level), Offer.of(left, right), joined_publics(left, right))
 
 
 def prove_join(

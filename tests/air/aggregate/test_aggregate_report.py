@@ -18,7 +18,14 @@ from air.aggregate import keys as aggregate_keys
 from air.aggregate.keys import Layer
 from air.aggregate.security import aggregate_security
 from air.cli.main import main
-from air.report import AGGREGATE_ASSUMPTIONS, NOT_PINNED, acceptance_json, acceptance_lines
+from air.report import (
+    AGGREGATE_ASSUMPTIONS,
+    ASSUMPTIONS,
+    NOT_PINNED,
+    acceptance_json,
+    acceptance_lines,
+    assumptions,
+)
 from air.verification import Acceptance, verify_publication
 from air.verify import EXIT_OK, EXIT_REJECTED, EXIT_UNREADABLE, EXIT_USAGE
 from air.verify import main as verify_main
@@ -95,6 +102,11 @@ def test_json_of_an_aggregate(path: Path, capsys: pytest.CaptureFixture[str]) ->
     for layer in security["layers"]:
         check(Decimal(layer["minimum_bits"]) >= Decimal(security["minimum_bits"]), "weakest")
         check(Decimal(layer["union_bits"]) > Decimal(security["union_bits"]), "sum")
+
+
+def test_assumptions_are_those_of_the_version() -> None:
+    check_equal(assumptions(accepted()), list(AGGREGATE_ASSUMPTIONS))
+    check_equal(assumptions(replace(accepted(), aggregate=None)), list(ASSUMPTIONS))
 
 
 def test_errors_of_all_proofs_add_up() -> None:

@@ -24,8 +24,8 @@ from stark.verifier.protocol import schema
 def refused_by(one: Recursion, twin: Case) -> str:
     """Nothing that the twin's prover has is a proof for ``one``; where the circuit fails.
 
-    Its own file is refused for its header. With the header of ``one`` and, if the protocol is the
-    same, challenges drawn for that key, the circuit looks at it; and at the values that its own
+    Its own file is refused for its header. With the header of ``one`` and, if the parameters are
+    the same, challenges drawn for that key, the circuit looks at it; and at the values that its own
     circuit would have.
     """
     honest = twin.honest()
@@ -36,7 +36,9 @@ def refused_by(one: Recursion, twin: Case) -> str:
     renamed = encode_header(one.key) + honest[header:]
     assert one.natively(renamed, twin.publics)
     label = one.in_circuit(renamed, twin.publics)
-    if schema(one.key, 32) == schema(twin.key.verification, 32):
+    if one.key.parameters == twin.key.verification.parameters and schema(
+        one.key, len(CONTEXT)
+    ) == schema(twin.key.verification, len(CONTEXT)):
         lying = foreign(one.inner, twin)
         assert one.natively(lying, twin.publics)
         label = one.in_circuit(lying, twin.publics)
