@@ -44,7 +44,8 @@ Elements = NDArray[np.uint32]
 class Said(Air):
     """Public values that stand in the last row, and a column that is fixed.
 
-    ``bound`` is whether the fixed column must be the witness's: without, it is another system.
+    ``bound`` is whether the fixed column must be the witness's on all rows, or on the first alone:
+    another system, whose proofs have the same form.
     """
 
     def __init__(self, name: str, publics: int, factor: int, bound: bool) -> None:
@@ -58,6 +59,8 @@ class Said(Air):
         own, fixed = t.main("own"), t.preprocessed("fixed")
         if self.bound:
             t.every_row("own is the fixed one", own - fixed)
+        else:
+            t.first_row("own begins as the fixed one", own - fixed)
         for lane in range(self.publics):
             t.last_row(f"said {lane}", t.main(f"cell {lane}") - t.public(f"said {lane}"))
 

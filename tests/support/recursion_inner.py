@@ -75,7 +75,11 @@ def statement_of(builder: CircuitBuilder, key: VerificationKey) -> tuple[list[in
 
 def circuit_of(key: VerificationKey) -> Circuit:
     """Verifies one proof for the key; its public value is the digest of the proof's statement."""
-    builder = CircuitBuilder(log_domain(key), sorted(taken_widths(key)))
+    return written(CircuitBuilder(log_domain(key), sorted(taken_widths(key))), key)
+
+
+def written(builder: CircuitBuilder, key: VerificationKey) -> Circuit:
+    """The same, from a builder of some kind."""
     digests, publics = statement_of(builder, key)
     verify_in_circuit(builder, key, digests[:2], publics)
     return builder.finish(digests, TAG)

@@ -107,7 +107,7 @@ def test_samples_of_lying_provers(name: str) -> None:
 def test_every_proof_of_work(name: str) -> None:
     one = recursion(name)
     lies = [lie for lie in liars(one.inner) if lie[0].startswith("work")]
-    found = judge(one, forged(one.inner, lies[:: 3 if name == "work" else 7]))
+    found = judge(one, forged(one.inner, lies[:: 5 if name == "work" else 7]))
     # Another nonce that works is another proof; those of no work are refused.
     assert found["", ""]
     assert found["PoW", "transcript"] + found["PoW", "form"] > found["", ""]
@@ -176,7 +176,8 @@ def test_every_value_is_bound(name: str) -> None:
         label = one.failing(changed)
         assert label, number
         places[label.split(" ")[0]] += 1
-    assert {"out", "query"} <= set(places)
+    assert places["query"]
+    assert places["out"] or places["transcript"]
 
 
 def test_exchanged_and_doubled_values() -> None:

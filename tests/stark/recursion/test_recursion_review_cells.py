@@ -279,6 +279,7 @@ class Freedom:
             self._read_messages(name)
         self.equations = [(label, self._merged(terms)) for label, terms in self._raw]
         self.bits: Counter[tuple[str, str]] = Counter()
+        self.together: set[int] = set()
         self.known = {self.find(cell) for cell in self.values_of_the_proof()}
         self._solve()
 
@@ -417,10 +418,13 @@ class Freedom:
                 number = ready.popleft()
                 (table, _), terms = self.equations[number]
                 rest = [variable for variable in terms if variable not in self.known]
-                if len(rest) != 1 or terms[rest[0]][0] == 0:
+                if len(rest) != 1:
                     continue
-                if terms[rest[0]][1]:
+                slope, curved = terms[rest[0]]
+                if curved and slope:
                     self.bits[self.described(rest[0], table)] += 1
+                elif slope not in (1, P - 1):
+                    continue
                 self.known.add(rest[0])
                 learn(rest[0])
 
@@ -433,19 +437,21 @@ class Freedom:
             progress = False
             by_row: dict[Any, list[int]] = defaultdict(list)
             for number, (place, _) in enumerate(self.equations):
-                if unknown[number] > 0:
+                if unknown[number] > 0 and place[0] == "arithmetic":
                     by_row[place].append(number)
-            for (table, _), numbers in by_row.items():
+            for (table, row), numbers in by_row.items():
                 for variable, curved in self._determined(numbers):
                     if curved:
                         self.bits[self.described(variable, table)] += 1
+                    else:
+                        self.together.add(row)
                     self.known.add(variable)
                     learn(variable)
                     progress = True
-            peel()
+                peel()
 
     def _determined(self, numbers: Sequence[int]) -> list[tuple[Variable, bool]]:
-        """What the equations of a row determine together: by elimination."""
+        """What the equations of a row of arithmetic determine together: by elimination."""
         terms = [self.equations[number][1] for number in numbers]
         rest = list(dict.fromkeys(v for one in terms for v in one if v not in self.known))
         if not 0 < len(rest) <= 60:
@@ -510,3 +516,14 @@ def test_all_that_matters_follows_from_the_inner_proof(case: Bench) -> None:
     free = [cell for cell in freedom.free() if case.names[cell[0]][cell[2]] != "multiplicity"]
     assert [cell for cell in free if not explained(case, cell)][:8] == []
     assert set(freedom.bits) <= BITS
+    # Everything else stands alone in some equation, with the factor 1 or -1 whatever the other
+    # values are; but for inverses.
+    assert freedom.together
+    assert {row for row in freedom.together if not inverts(case, row)} == set()
+
+
+def inverts(made: Bench, row: int) -> bool:
+    """Whether a row says that a b = 1, and writes b."""
+    at = {name: int(values[row]) for name, values in made.fixed["arithmetic"].items()}
+    one = made.traces["arithmetic"][row, 15:20].tolist() == [1, 0, 0, 0, 0]
+    return one and at["ab"] == 1 and at["count d"] == P - 1 != at["count b"]
