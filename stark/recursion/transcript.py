@@ -69,11 +69,15 @@ class CircuitTranscript:
     def known_blocks(self, label: str, digests: Sequence[DigestWire]) -> None:
         """Absorb a message that the circuit has already, as blocks."""
         item = self._next(Known, label)
-        elements = item.count * item.kind.value // (
-            BYTES_PER_ELEMENT if item.kind is Kind.BYTE else ELEMENT_BYTES
+        elements = (
+            item.count
+            * item.kind.value
+            // (BYTES_PER_ELEMENT if item.kind is Kind.BYTE else ELEMENT_BYTES)
         )
         if len(digests) != -(-elements // RATE):
-            raise UsageError(f"transcript: {label} has {elements} elements, not {len(digests)} blocks")
+            raise UsageError(
+                f"transcript: {label} has {elements} elements, not {len(digests)} blocks"
+            )
         builder = self._builder
         for digest in digests:
             self._absorb(

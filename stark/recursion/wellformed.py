@@ -29,9 +29,7 @@ def check_messages(circuit: Circuit) -> None:
     _check_caps(circuit)
 
 
-def _check(
-    kind: str, addresses: int, messages: Iterator[Message], caps: dict[int, int]
-) -> None:
+def _check(kind: str, addresses: int, messages: Iterator[Message], caps: dict[int, int]) -> None:
     reads, writes = [0] * (addresses + 1), [-1] * (addresses + 1)
     for address, count in messages:
         if not 0 < address <= addresses:
