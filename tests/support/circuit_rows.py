@@ -14,6 +14,7 @@ class Unsatisfied(Exception):
 
 def evaluate_rows(builder: CircuitBuilder, values: dict[Wire, Element]) -> None:
     """Put the values of all wires that arithmetic rows write; ``Unsatisfied`` if a row fails."""
+    builder.arithmetic.complete()
     columns = builder.arithmetic.columns
 
     def operand(name: str, row: int) -> Element:

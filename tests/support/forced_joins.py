@@ -19,7 +19,7 @@ from stark.recursion.builder import CircuitBuilder, Wire
 from stark.recursion.prover import PUBLIC_TABLE
 from stark.recursion.system import circuit_system
 from stark.recursion.witness import CircuitWitness
-from support.joins import Join, Offer
+from support.joins import Join
 
 
 class Deaf(CircuitBuilder):
@@ -66,4 +66,3 @@ class Forced:
         return prove(self.join.key.key, self.witness.traces, publics, context)
 
 
-__all__ = ["Deaf", "Forced", "Offer"]

@@ -98,8 +98,10 @@ class RandomCircuit:
     # ---- pieces of programs
 
     def add_arithmetic(self) -> None:
-        names = self.random.sample(("ab", "cab", "qa", "qb", "qc", "q0", "qx"), 3)
         a, b, c = (self.wire() if self.random.randrange(4) else 0 for _ in range(3))
+        needed = {"ab": a and b, "cab": a and b and c, "qa": a, "qb": b, "qc": c, "q0": 1, "qx": 1}
+        possible = [name for name, present in needed.items() if present]
+        names = self.random.sample(possible, min(3, len(possible)))
         coefficients = {name: self.element() for name in names}
         result = self.builder.evaluate(a, b, c, **coefficients)  # type: ignore[arg-type]
         again = self.builder.evaluate(a, b, c, **coefficients)  # type: ignore[arg-type]

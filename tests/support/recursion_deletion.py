@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from stark.field.koalabear import P
 from stark.recursion import openings, reference
 from stark.recursion.builder import CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Circuit, Rate
-from stark.recursion.folds import low_bits
 from stark.recursion.transcript import CircuitTranscript
 from stark.recursion.unsatisfied import Unsatisfied
 from stark.recursion.verifier import log_domain, taken_widths
@@ -28,6 +28,7 @@ from stark.verifier.key import VerificationKey
 from support.recursion_inner import written
 
 FREE_DIGESTS = 8
+READ = P - 1
 _OWN = {str(Path(__file__)), sys.modules[CircuitBuilder.__module__].__file__}
 
 
@@ -40,6 +41,8 @@ class Deleting(CircuitBuilder):
         How often each check has been asked for.
     dropped
         Pairs of wires that should have been equal.
+    pairs
+        Rows in which a node that waits is taken.
     """
 
     def __init__(
@@ -49,16 +52,18 @@ class Deleting(CircuitBuilder):
         self.off = off
         self.found: Counter[str] = Counter()
         self.dropped: list[tuple[Wire, Wire]] = []
+        self.pairs: list[int] = []
         self._quiet = False
-        self._free = [super(Deleting, self).digest_hint() for _ in range(free_digests)]
-        # Five lanes of a digest are a wire.
+        self._free = [self.digest_hint() for _ in range(free_digests)]
         self._next = 0
+        # Lanes 0 to 4 of each as a wire; now, since rows of a transcript follow one another.
+        self._wires = {digest: self.halves(digest)[0] for digest in self._free}
 
     def named(self, kind: str) -> str:
         frame = sys._getframe(2)
         while frame.f_code.co_filename in _OWN:
             frame = frame.f_back  # type: ignore[assignment]
-        return f"{frame.f_code.co_qualname}: {kind}"
+        return f"{frame.f_code.co_qualname.split('.<locals>')[0]}: {kind}"
 
     def deletes(self, name: str) -> bool:
         if self._quiet:
@@ -124,21 +129,14 @@ class Deleting(CircuitBuilder):
             columns["fixed"] = columns["fixed"] | {
                 "digest address": self.digests.read(rate_argument)
             }
-        return super().permute(rate, rate_argument, *rest, **columns)
+        row = super().permute(rate, rate_argument, *rest, **columns)
+        if rate == Rate.PAIR:
+            self.pairs.append(row)
+        return row
 
     def taken(self) -> Wire:
         """A wire that the prover chooses: lanes 0 to 4 of a free digest."""
         return self._wires[self.free_digest()]
-
-    @property
-    def _wires(self) -> dict[DigestWire, Wire]:
-        return self.__dict__.setdefault("_halves", {})
-
-    def open_pool(self) -> None:
-        """Have the free digests as wires; before transcripts, whose rows follow one another."""
-        with self.quiet():
-            for digest in self._free:
-                self._wires[digest] = self.halves(digest)[0]
 
 
 def deleted_circuit(
@@ -146,15 +144,12 @@ def deleted_circuit(
 ) -> tuple[Circuit, Deleting]:
     """The circuit for a key without some checks."""
     builder = Deleting(log_domain(key), sorted(taken_widths(key)), off, free_digests)
-    builder.open_pool()
     set_digest, read_index = openings._set_digest, openings._read_index
     known_blocks = CircuitTranscript.known_blocks
 
     def look_up(own: Any, flag: str, address: int, count: int) -> None:
-        if flag != "digest node" or count >= 0:
-            name = f"{builder.labels[-1][1].split(' ')[0]}: cap look-up {address}"
-            if count > 0 and (builder.deletes("climb: cap look-up") or builder.deletes(name)):
-                return
+        if count == READ and builder.deletes("climb: cap look-up"):
+            return
         set_digest(own, flag, address, count)
 
     def index_read(own: Any, index: Wire) -> None:
@@ -180,6 +175,3 @@ def failing(circuit: Circuit, hints: Sequence[int]) -> str:
     except Unsatisfied as error:
         return error.label or "statement"
     return ""
-
-
-__all__ = ["Deleting", "deleted_circuit", "failing", "low_bits"]
