@@ -25,7 +25,7 @@ from stark.recursion.transcript import CircuitTranscript
 from stark.recursion.unsatisfied import Unsatisfied
 from stark.recursion.verifier import log_domain, taken_widths
 from stark.verifier.key import VerificationKey
-from support.recursion_inner import written
+from support.recursion_inner import Recursion, written
 
 FREE_DIGESTS = 8
 READ = P - 1
@@ -175,3 +175,28 @@ def failing(circuit: Circuit, hints: Sequence[int]) -> str:
     except Unsatisfied as error:
         return error.label or "statement"
     return ""
+
+
+# ---- a forgery that passes without a check, and not with it
+
+
+Lanes = Sequence[int]
+
+
+def pool(free: Sequence[Lanes]) -> list[int]:
+    """What free digests hold, filled up with zeros."""
+    assert len(free) <= FREE_DIGESTS
+    padded = [[*lanes, *[0] * (8 - len(lanes))] for lanes in free]
+    return [lane for lanes in padded for lane in lanes] + [0] * 8 * (FREE_DIGESTS - len(free))
+
+
+def passes_without(
+    one: Recursion, off: str | Sequence[str], values: Sequence[int], free: Sequence[Lanes] = ()
+) -> str:
+    """Check that the values pass without the checks ``off``, and not with them; where it fails."""
+    names = frozenset([off] if isinstance(off, str) else off)
+    hints = [*pool(free), *(int(value) for value in values)]
+    assert failing(deleted_circuit(one.key, names)[0], hints) == ""
+    label = failing(deleted_circuit(one.key, frozenset())[0], hints)
+    assert label
+    return label

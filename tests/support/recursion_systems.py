@@ -165,6 +165,7 @@ KINDS: Mapping[str, tuple[Callable[[], Example], Mapping[str, Any]]] = {
     "fixed columns alone on the next row": (lambda: pairs(bus=False, fixed_next=True), {}),
     "nothing on the next row": (lambda: pairs(bus=False), {}),
     "periodic columns": (periodic, {}),
+    "five public values": (lambda: publics(5), {"queries": 2}),
     "eight public values": (lambda: publics(8), {}),
     "nine public values": (lambda: publics(9), {}),
     "many public values": (lambda: joined(publics(19), fibonacci(4), products()), {}),

@@ -11,14 +11,8 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.recursion_forgeries import (
-    Forgery,
-    changed_files,
-    forged,
-    liars,
-    wrong_publics,
-    wrong_traces,
-)
+from support.recursion_files import Forgery, changed_files
+from support.recursion_forgeries import forged, liars, wrong_publics, wrong_traces
 from support.recursion_inner import CONTEXT, Recursion
 from support.recursion_systems import recursion
 

@@ -34,7 +34,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "folds of eight": {"log_final_length": 0},
     "folds of four": {"log_max_arity": 2},
     "folds of two": {"log_max_arity": 1, "cap_height": 0},
-    "paths without levels": {"log_max_arity": 2, "log_final_length": 4, "cap_height": 5},
+    "high caps": {"log_max_arity": 2, "log_final_length": 4, "cap_height": 5},
 }
 
 
@@ -53,9 +53,7 @@ class Honest:
         )
         witness = self.recursion.generator.run(hints)
         self.publics = {"permutation": list(witness.public)}
-        self.names = {
-            table.name: table.symbolic.columns[Part.MAIN] for table in self.system.tables
-        }
+        self.names = {table.name: table.symbolic.columns[Part.MAIN] for table in self.system.tables}
         self.traces: Traces = {
             name: from_montgomery(trace.matrix)[:, : len(self.names[name])].astype(np.int64)
             for name, trace in witness.traces.items()
@@ -106,9 +104,7 @@ class Cheater(reference._Execution):
         self.slots, self.bits = slots or {}, bits or {}
         columns = honest.traces["fold"]
         first = honest.column("fold", "bit[0]")
-        self.honest_slots = [
-            int(sum(row[first + k] << k for k in range(3))) for row in columns
-        ]
+        self.honest_slots = [int(sum(row[first + k] << k for k in range(3))) for row in columns]
         wires = honest.traces["arithmetic"][:, 0]
         self.honest_bits = wires
 
@@ -174,10 +170,9 @@ def cheat(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Traces]:
 def fold_cells(honest: Honest, number: int, fold: FoldRow) -> list[int]:
     """A fold's row with the slot and the position that it has."""
     weight = honest.circuit.fold["weight"][number]
-    first = {"index_out": fold.index_out}
     cells = fold_row(fold.values, fold.beta, fold.slot * weight, weight.bit_length() + 2, {})
     forged = {
-        "index_out": (first["index_out"] - cells["index_out"]) % P,
+        "index_out": (fold.index_out - cells["index_out"]) % P,
         "y": (fold.y - cells["y"]) % P,
     }
     cells = fold_row(fold.values, fold.beta, fold.slot * weight, weight.bit_length() + 2, forged)
@@ -208,6 +203,7 @@ def test_the_honest_cheater_is_honest(case: Honest, cheat: Callable[..., Traces]
 
 def test_a_wrong_turn(case: Honest, cheat: Callable[..., Traces]) -> None:
     bits = case.path_bits
+    assert bits
     for row in [*bits][:: max(1, len(bits) // 6)]:
         refused_by_the_cap_alone(case, cheat(case, path_bits={row: 1 - bits[row]}))
 
@@ -236,7 +232,7 @@ def test_another_slot(cheat: Callable[..., Traces]) -> None:
             refused_by_the_cap_alone(case, cheat(case, slots={row: other}))
 
 
-@pytest.mark.parametrize("name", ["folds of four", "folds of two", "paths without levels"])
+@pytest.mark.parametrize("name", ["folds of four", "folds of two", "high caps"])
 def test_another_bit_of_a_written_fold(name: str, cheat: Callable[..., Traces]) -> None:
     case = honest(name)
     steps = case.circuit.steps

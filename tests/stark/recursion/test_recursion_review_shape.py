@@ -96,7 +96,9 @@ def wire_messages(circuit: Circuit) -> Iterator[tuple[int, int]]:
         for offset, name in enumerate(("result", "index out", "y out")):
             yield fold["address out"][row] + offset, fold[f"count {name}"][row]
     for offset, name in enumerate(("v", "low", "y")):
-        yield from ((a + offset, c) for a, c in zip(bits["address"], bits[f"count {name}"], strict=True))
+        yield from (
+            (a + offset, c) for a, c in zip(bits["address"], bits[f"count {name}"], strict=True)
+        )
     for kind in ("wire", "index"):
         rows = circuit.permutation
         yield from zip(rows[f"{kind} address"], rows[f"{kind} count"], strict=True)
@@ -319,4 +321,7 @@ def test_what_is_left_out_is_found(kind: str) -> None:
                 changed = {**columns, name: [*values[:row], 0, *values[row + 1 :]]}
                 found = mistakes(replace(circuit, **{table: changed}))
                 if not found:
-                    assert (table, name.split(" ")[0] if name.startswith("take") else name) in UNSEEN
+                    assert (
+                        table,
+                        name.split(" ")[0] if name.startswith("take") else name,
+                    ) in UNSEEN

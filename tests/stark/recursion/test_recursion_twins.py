@@ -94,9 +94,7 @@ def test_other_fixed_columns() -> None:
     example = products()
     airs = [Elsewhere(5), *(table.air for table in example.system.tables[1:])]
     publics = {"work": [example.publics["work"][0], 30]}
-    made = case(
-        Example(System(airs, whole_rows=True), example.traces, publics), one.key.parameters
-    )
+    made = case(Example(System(airs, whole_rows=True), example.traces, publics), one.key.parameters)
     twin = Case(made.example, made.key, CONTEXT)
     # The constraints are the same; the root of the fixed columns is another.
     assert twin.key.verification.system.digest() == one.key.system.digest()
