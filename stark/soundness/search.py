@@ -107,17 +107,19 @@ _PUBLISHED: Final = Role(
 # What circuits verify: Poseidon, powers of one coefficient for Horner's rule, and unique decoding,
 # in which powers cost 1 to 5 bits of grinding where list decoding would need 28. Nothing is hidden:
 # these proofs stay with whoever makes them. A final polynomial of 8 coefficients costs a circuit
-# less than the layers that it saves. Batches have by far the most rows, so the smallest blowup;
-# joins few, so that fewer queries pay.
+# less than the layers that it saves, and a cap of 2^7 digests less than the paths up to its root.
+# Batches have by far the most rows, so the smallest blowup; joins few, so that fewer queries pay.
+# The margins make the errors of the proofs of 64 batches add up to about that of the wrap.
 _BATCH: Final = Role(
     regime="udr",
     log_blowup=1,
     batching="powers",
     log_final_length=3,
+    cap_height=7,
     hash_suite=POSEIDON1.name,
-    margin_bits=2,
+    margin_bits=4,
 )
-_JOIN: Final = replace(_BATCH, log_blowup=3)
+_JOIN: Final = replace(_BATCH, log_blowup=3, margin_bits=5)
 
 # The one proof that people see of many batches: its tables are small, so that a large blowup is
 # affordable, and the fewest queries make it short.

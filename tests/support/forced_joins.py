@@ -1,4 +1,4 @@
-"""Joins whose rows go on past what refuses them: traces for the real circuit that hold but there."""
+"""Joins whose rows go on past what refuses them: real traces that hold everywhere but there."""
 
 from __future__ import annotations
 
@@ -64,5 +64,3 @@ class Forced:
         """The proof that a prover makes who does not look at what he proves."""
         publics = {PUBLIC_TABLE: list(self.witness.public)}
         return prove(self.join.key.key, self.witness.traces, publics, context)
-
-

@@ -137,9 +137,7 @@ def wrong_selection(level: int, mutation: Mutation) -> Cheat:
     sides = {0: slice(0, 5), 1: slice(5, 8)}[mutation.site.number % 2]
     of_root = mutation.site.number >= 2
     ends, absent = left.publics.digest_out, empty_root(level - 1)
-    one, zero = (
-        (right.publics.root, absent) if of_root else (right.publics.digest_out, ends)
-    )
+    one, zero = (right.publics.root, absent) if of_root else (right.publics.digest_out, ends)
     value = list(one if flag else zero)
     value[sides] = (zero if flag else one)[sides]
     publics = joined(level, left.publics, right.publics, flag)

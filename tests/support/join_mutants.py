@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from air.aggregate import circuits
-from air.aggregate.circuits import join_circuit
+from air.aggregate.circuits import join_circuit, wrap_circuit
+from stark.recursion import single
 from stark.recursion.builder import CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Circuit
 from stark.recursion.verifier import PublicBlock, verify_in_circuit
 from stark.verifier.key import VerificationKey
 from support.joins import Join, stand_in_key
-
 
 FREED = ("is free", "has free lanes", "has a free digest")
 """What is taken away of a block of public values: both readings, that of the constraints, that of
@@ -45,8 +45,8 @@ class Mutation:
 class Mutated(CircuitBuilder):
     """Writes a join but for one mutation, and lists all of them on the way."""
 
-    mutation: Mutation | None = None
-    seen: list[Mutation] = []
+    mutation: ClassVar[Mutation | None] = None
+    seen: ClassVar[list[Mutation]] = []
 
     def __init__(self, log_order: int, widths: Sequence[int]) -> None:
         super().__init__(log_order, widths)
@@ -195,12 +195,13 @@ class Mutated(CircuitBuilder):
 def _build(mutation: Mutation | None, build: Callable[[], Circuit]) -> Circuit:
     Mutated.mutation, Mutated.seen = mutation, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(circuits, "CircuitBuilder", Mutated)
-        patch.setattr(
-            circuits,
-            "verify_in_circuit",
-            lambda builder, key, context, publics: builder.verify(key, context, publics),
-        )
+        for module in (circuits, single):
+            patch.setattr(module, "CircuitBuilder", Mutated)
+            patch.setattr(
+                module,
+                "verify_in_circuit",
+                lambda builder, key, context, publics: builder.verify(key, context, publics),
+            )
         return build()
 
 
@@ -214,3 +215,15 @@ def mutant(level: int, mutation: Mutation | None) -> Join:
     """The join of a level over stand-ins, but for one mutation."""
     inner = stand_in_key(level - 1).verification
     return Join(_build(mutation, lambda: join_circuit(inner, level)), inner)
+
+
+def wrap_mutations() -> list[Mutation]:
+    """All that can be done to a wrap."""
+    wrap_mutant(None)
+    return list(Mutated.seen)
+
+
+def wrap_mutant(mutation: Mutation | None) -> Join:
+    """The wrap of a stand-in for a join, but for one mutation."""
+    inner = stand_in_key(1).verification
+    return Join(_build(mutation, lambda: wrap_circuit(inner)), inner)

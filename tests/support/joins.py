@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +143,28 @@ def said(level: int, number: int) -> Node:
 class TwoFaced(Prover):
     """Its transcript begins with other public values than its constraints read."""
 
-    shown: PublicValues = {}
+    shown: PublicValues
 
     def mask_terminals(self, main: Sequence[NDArray[np.uint32]]) -> None:
         self.publics = checked_publics(self.tables, self.shown)
         super().mask_terminals(main)
+
+
+class Values(Protocol):
+    """What is offered to a circuit."""
+
+    def hints(self, inner: VerificationKey) -> Elements:
+        """The values that it takes."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Values as they are, for whatever key."""
+
+    values: Elements
+
+    def hints(self, _: VerificationKey) -> Elements:
+        return self.values
 
 
 @dataclass(frozen=True)
@@ -165,11 +182,11 @@ class Join:
     def _generator(self) -> WitnessGenerator:
         return WitnessGenerator(self.circuit, fitted_shape(self.circuit).log_heights)
 
-    def run(self, offer: Offer) -> CircuitWitness:
+    def run(self, offer: Values) -> CircuitWitness:
         """The witness; ``Unsatisfied`` if there is none."""
         return self._generator.run(offer.hints(self.inner))
 
-    def refusal(self, offer: Offer) -> str:
+    def refusal(self, offer: Values) -> str:
         """The part of the circuit that refuses an offer; empty if none does."""
         try:
             self.run(offer)
@@ -271,9 +288,7 @@ class Offer:
         blocks = [lane for block in context_blocks(self.context) for lane in block]
         said = [*blocks, *self.present, *self.left.publics, *self.right.publics]
         values = (self.left.values(inner), self.right.values(inner))
-        return np.concatenate(
-            [np.array(said, np.uint32), *values, np.array(self.more, np.uint32)]
-        )
+        return np.concatenate([np.array(said, np.uint32), *values, np.array(self.more, np.uint32)])
 
     def plain(self) -> Offer:
         return replace(self, left=self.left.plain(), right=self.right.plain(), more=())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, islice, pairwise
 from random import Random
 
 from stark.field.koalabear import P
@@ -89,7 +89,7 @@ def exchanged_and_doubled(parts: ProofMap) -> Iterator[Forgery]:
     for tree in parts.trees.values():
         _note_tree(tree, note)
     for (kind, size), starts in places.items():
-        near = zip(starts, starts[1:], strict=False)
+        near = pairwise(starts)
         far = islice(combinations(starts[:4], 2), 6)
         for first, second in {*near, *far}:
             yield Forgery(f"exchanged {kind}", _exchanged(parts.proof, first, second, size))

@@ -85,7 +85,7 @@ class AlteringProver(Prover):
 
 
 def altering_provers(one: Case, step: int = 8) -> Iterator[tuple[str, type[Prover]]]:
-    """For every ``step``-th element that the prover says, and one of each digest or element of F."""
+    """For every ``step``-th element that is said, and one of each digest or element of F."""
     for item in schema(one.key.verification, len(one.context)):
         if not isinstance(item, Sent):
             continue

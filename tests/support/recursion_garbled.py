@@ -1,4 +1,4 @@
-"""Provers whose commitments are garbage but for one leaf: they need to open that leaf, and no other.
+"""Provers whose commitments are garbage but for one leaf: they open that leaf, and no other.
 
 Their columns are constant, so that every word that FRI sees is zero, and any place is as good as
 another; what a query asks for is then checked by nothing but its path.

@@ -44,7 +44,11 @@ _PROFILE = Profile(
         "batch": _INNER,
         "join": replace(_INNER, log_blowup=3),
         "wrap": Role(
-            regime="jbr", log_blowup=3, batching="independent", zk=True, log_slack=4,
+            regime="jbr",
+            log_blowup=3,
+            batching="independent",
+            zk=True,
+            log_slack=4,
             grinding_query=0,
         ),
     },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from support.joins import (
     Given,
     Join,
     Offer,
+    Raw,
     digest,
     join_of,
     prove_said,
@@ -275,19 +277,7 @@ def test_a_twin_is_refused_though_its_proof_has_the_same_form(level: int, name: 
 
 
 def refused_values(one: Join, hints: Any) -> str:
-    return Raw(one.circuit, one.inner).refusal_of(hints)
-
-
-class Raw(Join):
-    """A join that is given its values as they are."""
-
-    def refusal_of(self, hints: Any) -> str:
-        class Values:
-            @staticmethod
-            def hints(_: Any) -> Any:
-                return hints
-
-        return self.refusal(Values())  # type: ignore[arg-type]
+    return one.refusal(Raw(hints))
 
 
 def test_a_proof_with_other_parameters_has_another_form() -> None:
@@ -351,9 +341,7 @@ def test_the_root_is_that_of_the_tree_of_all_batches() -> None:
         while len(nodes) > 1 or level < 3:
             level += 1
             pairs = [nodes[i : i + 2] for i in range(0, len(nodes), 2)]
-            nodes = [
-                joined(level, two[0], two[-1], int(len(two) == 2)) for two in pairs
-            ]
+            nodes = [joined(level, two[0], two[-1], int(len(two) == 2)) for two in pairs]
         padded = [*roots, *[EMPTY_BATCH] * (8 - count)]
         check_equal(nodes[0].root, upper_levels(padded)[-1][0], f"{count} batches")
         check_equal(nodes[0].count, count)
@@ -363,7 +351,7 @@ def test_empty_subtrees_of_all_levels_differ() -> None:
     roots = [empty_root(level) for level in range(13)]
     check_equal(len(set(roots)), 13)
     check_equal(roots[0], EMPTY_BATCH)
-    for lower, higher in zip(roots, roots[1:], strict=False):
+    for lower, higher in pairwise(roots):
         check_equal(higher, node_digest(lower, lower))
 
 
@@ -395,8 +383,6 @@ def test_form_of_a_proof_is_not_the_circuits_business() -> None:
     left = said(0, 0)
     for length in (0, 10, 200, len(left.proof) - 1):
         with pytest.raises(Rejected):
-            circuit_inputs(
-                *(join_of(1).inner, left.proof[:length], left.inner_publics, CONTEXT)
-            )
+            circuit_inputs(*(join_of(1).inner, left.proof[:length], left.inner_publics, CONTEXT))
     with pytest.raises(Rejected):
         circuit_inputs(*(join_of(1).inner, left.proof + b"\0", left.inner_publics, CONTEXT))

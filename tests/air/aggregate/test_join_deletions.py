@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from support.checks import check, check_equal
 from support.join_cheats import Cheat, cheat_for, children, joined, told
-from support.join_mutants import Mutation, Site, mutant, mutations
-from support.joins import Given, Join, Offer, join_of, said_publics
+from support.join_mutants import (
+    FREED,
+    Mutation,
+    Site,
+    mutant,
+    mutations,
+    wrap_mutant,
+    wrap_mutations,
+)
+from support.joins import Given, Join, Offer, join_of, said, said_publics, stand_in_key
+from support.wrap_cheats import WrapOffer, wrap_cheat_for
 
-from air.aggregate.circuits import join_circuit
+from air.aggregate.circuits import join_circuit, wrap_circuit
 from air.aggregate.publics import COUNT_LANE, FIRST_LANE
 
 LEVELS = (1, 2)
@@ -94,3 +105,39 @@ def test_second_lines_have_a_first_one() -> None:
         check_equal(real.refusal(offer), "public values")
         without = mutant(level, Mutation(Site("assert_zero", number), "unchecked"))
         check(without.refusal(offer) not in ("", "public values", "chain"), "of the proof")
+
+
+# ---- wraps
+
+
+@cache
+def real_wrap() -> Join:
+    inner = stand_in_key(1).verification
+    return Join(wrap_circuit(inner), inner)
+
+
+def test_the_list_of_the_wrap_is_that_of_the_real_circuit() -> None:
+    check_equal(wrap_mutant(None).circuit.digest, real_wrap().circuit.digest)
+    calls = [(mutation.site.call, mutation.change) for mutation in wrap_mutations()]
+    expected = [
+        *(("verify", change) for change in ("skipped", "context 0 is free", "context 1 is free")),
+        *(("verify", f"permutation 0 {what}") for what in FREED),
+        *(("finish", f"block {number} is free") for number in range(3)),
+    ]
+    check_equal(calls, expected)
+
+
+def test_every_check_of_a_wrap_is_needed() -> None:
+    for mutation in wrap_mutations():
+        cheat, without = wrap_cheat_for(mutation), wrap_mutant(mutation)
+        check_equal(without.refusal(cheat.offer), "", str(mutation))
+        check_equal(without.run(cheat.offer).public, cheat.public, str(mutation))
+        plain = cheat.offer.plain()
+        refused = real_wrap().refusal(plain)
+        check(bool(refused) or real_wrap().run(plain).public != cheat.public, str(mutation))
+
+
+def test_an_honest_join_is_wrapped_as_it_says() -> None:
+    node = said(1, 0)
+    public = real_wrap().run(WrapOffer(node.publics.digest(), Given(node))).public
+    check_equal(public, node.publics.wrap_digest())

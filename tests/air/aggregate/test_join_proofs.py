@@ -22,6 +22,7 @@ from support.joins import (
     Given,
     Join,
     Offer,
+    Raw,
     digest,
     join,
     join_of,
@@ -296,13 +297,8 @@ def test_joins_of_a_circuit_without_a_check_are_not_joined_again() -> None:
     check_equal(refused(verify_join, real, node), Code.VK)
     above = real_join_of(2)
     check_equal(refused(Offer.of(node, None).hints, above.inner), Code.VK)
-
-    class Values:
-        @staticmethod
-        def hints(_: Any) -> Any:
-            return Offer.of(node, None).hints(twin.key.verification)
-
-    check(above.refusal(Values()) not in INNER, "by the proof")  # type: ignore[arg-type]
+    values = Raw(Offer.of(node, None).hints(twin.key.verification))
+    check(above.refusal(values) not in INNER, "by the proof")
     # The same with the twin's header exchanged for the real one's.
     heads = [encode_header(one.key.verification) for one in (real, twin)]
     dressed = replace(node, proof=heads[0] + node.proof[len(heads[1]) :])
@@ -358,22 +354,15 @@ def test_a_wrap_passes_on_what_its_join_says() -> None:
     told = list(node.publics.digest())
     wrong = list(join(1, 0, 1).publics.digest())
 
-    class Values:
-        def __init__(self, lanes: list[int]) -> None:
-            self.lanes = lanes
+    def offer(lanes: list[int]) -> Raw:
+        return Raw(np.array([*lanes, *values], np.uint32))
 
-        def hints(self, _: Any) -> Any:
-            return np.array([*self.lanes, *values], np.uint32)
-
-    def refusal(lanes: list[int]) -> str:
-        return one.refusal(Values(lanes))  # type: ignore[arg-type]
-
-    check_equal(refusal([*context, *told]), "")
+    check_equal(one.refusal(offer([*context, *told])), "")
     for lanes in ([*context, *wrong], [*context, *told[::-1]], [*other, *told]):
-        check(refusal(lanes) not in INNER, "by the proof")
+        check(one.refusal(offer(lanes)) not in INNER, "by the proof")
     # Forced past all equations: other challenges open other rows, which do not hash to the roots.
     with pytest.raises(Unsatisfied) as caught:
-        Forced.of(one, Values([*context, *wrong]), lambda: wrap_circuit(inner))
+        Forced.of(one, offer([*context, *wrong]), lambda: wrap_circuit(inner))
     check(caught.value.label.startswith("query"), caught.value.label)
 
 

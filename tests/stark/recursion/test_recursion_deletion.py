@@ -302,7 +302,8 @@ def test_public_values() -> None:
         def send_values(self, parts: Any, zeta: Element) -> Any:
             first = selectors_at(log_height, zeta)[0]
             powers = ext.powers(self.constraint_challenge, 5)
-            columns = [list(row) for row in zip(*(ext.multiply(c, first) for c in powers))]
+            weights = [ext.multiply(power, first) for power in powers]
+            columns = [list(row) for row in zip(*weights, strict=True)]
             differences = solve_linear(columns, vanishing_at(log_height, zeta))
             shown[:] = [(v - d) % P for v, d in zip(honest, differences, strict=True)]
             return super().send_values(parts, zeta)

@@ -1,4 +1,4 @@
-"""Honest inner proofs of many kinds: accepted, and a circuit's witness exists; then outer proofs."""
+"""Honest inner proofs of many kinds are accepted and have witnesses; outer proofs are accepted."""
 
 from __future__ import annotations
 
