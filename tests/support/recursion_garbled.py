@@ -88,7 +88,7 @@ class Garbled(Prover):
 
     def _columns_of(self, name: str) -> Any:
         tree = Tree[name.upper()]
-        columns = []
+        columns: list[Tabulated | None] = []
         for number, table in enumerate(self.tables):
             width = cells(table, tree)
             if not width:

@@ -77,10 +77,10 @@ class Periodic(Air):
     name = "periodic"
 
     def eval(self, t: AirBuilder) -> None:
-        total = t.main("total")
-        for column in self.periods():
-            total = total - t.periodic(column)
-        t.every_row("total", total)
+        total, *columns = (t.periodic(column) for column in self.periods())
+        for column in columns:
+            total = total + column
+        t.every_row("total", t.main("total") - total)
 
     def periods(self) -> list[list[int]]:
         return [

@@ -7,7 +7,6 @@ test until there is a forgery for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from support.recursion_inner import CONTEXT, Recursion, algebraic, inner_case
 from support.recursion_systems import recursion
 from support.systems import Example, Work, products
 
-from stark.errors import Rejected
 from stark.field import extension as ext
 from stark.field.extension import Element
 from stark.field.koalabear import P
@@ -335,10 +333,3 @@ def test_an_honest_proof_passes_with_and_without() -> None:
     for name in ("check_table: equals", "climb: cap look-up", "Queries.check: equals"):
         assert failing(deleted_circuit(one.key, frozenset([name]))[0], hints) == ""
     assert failing(deleted_circuit(one.key, frozenset())[0], hints) == ""
-
-
-def test_rejections_are_those_of_the_verifier() -> None:
-    one = recursion("one table")
-    with pytest.raises(Rejected):
-        one.inner.verify(one.inner.honest()[:-1])
-    assert replace(one.inner, memory={}).honest() == one.inner.honest()
