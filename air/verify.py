@@ -19,15 +19,8 @@ from air.aggregate.keys import MAXIMUM_FILE as MAXIMUM_KEYS
 from air.aggregate.keys import TrustedKeys, decode_aggregates
 from air.keys import DEFAULT_PROFILE
 from air.publication import MAGIC
-from air.report import (
-    acceptance_json,
-    acceptance_lines,
-    check_line,
-    checks_json,
-    error_text,
-    failure,
-    success,
-)
+from air.report import acceptance_lines, check_line, error_text
+from air.report_json import acceptance_json, checks_json, failure, success
 from air.verification import MAXIMUM_FILE, Check, verify_publication
 from stark.errors import Code, Rejected, UsageError
 from stark.soundness.search import PROFILES

@@ -11,7 +11,7 @@ import click
 from air.cli.outcome import PATH, command_errors, json_option, memory_option, say
 from air.cli.progress import progress_bar
 from air.keys import DEFAULT_PROFILE
-from air.report import failure, success
+from air.report_json import failure, success
 from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import UsageError
 

@@ -20,7 +20,8 @@ from air.cli.prove import require_free
 from air.context import short_digest
 from air.inclusion.check import check_inclusion
 from air.registry import format_amount
-from air.report import cut_bits, error_json, error_text
+from air.report import cut_bits, error_text
+from air.report_json import error_json
 from air.verification import verify_publication
 from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import Code, Rejected

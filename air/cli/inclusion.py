@@ -23,12 +23,10 @@ from air.report import (
     NOT_PROVEN,
     assumptions,
     check_line,
-    checks_json,
-    customer_json,
     customer_lines,
     error_text,
-    failure,
 )
+from air.report_json import checks_json, customer_json, failure
 from air.verification import Check
 from air.verify import dump, parse_digest, read_limited, rejection_exit
 from stark.errors import Rejected, UsageError

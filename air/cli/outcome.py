@@ -12,7 +12,8 @@ from typing import Any, ClassVar, ParamSpec
 import click
 
 from air.keys import DEFAULT_PROFILE
-from air.report import error_text, failure, success
+from air.report import error_text
+from air.report_json import failure, success
 from air.verify import (
     EXIT_INTERRUPTED,
     EXIT_OK,

@@ -19,7 +19,7 @@ from air.cli.outcome import (
 )
 from air.cli.progress import progress_bar
 from air.context import short_digest
-from air.report import statement_json
+from air.report_json import statement_json
 from air.shape import Shape
 from stark.errors import UsageError
 

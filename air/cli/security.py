@@ -8,7 +8,8 @@ import click
 
 from air.cli.outcome import command_errors, finish, json_option, profile_option
 from air.keys import profile_parameters, shipped_shapes
-from air.report import ASSUMPTIONS, security_json
+from air.report import ASSUMPTIONS
+from air.report_json import security_json
 from air.shape import Shape
 from air.tables.batch import batch_system
 from stark.errors import UsageError

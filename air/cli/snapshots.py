@@ -10,7 +10,8 @@ import click
 from air.cli.outcome import PATH, command_errors, finish, json_option, require_readable, size_text
 from air.cli.progress import progress_bar
 from air.registry import format_amount
-from air.report import failure, fault_json, printable, success, table_lines, totals_json
+from air.report import printable, table_lines
+from air.report_json import failure, fault_json, success, totals_json
 from air.verify import EXIT_OK, EXIT_REJECTED, dump
 from stark.errors import InputError, UsageError
 

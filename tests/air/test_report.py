@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from air.report import cut_bits, error_json, error_text, fault_json, printable, table_lines
+from air.report import cut_bits, error_text, printable, table_lines
+from air.report_json import error_json, fault_json
 from stark.errors import Code, InputError, Rejected, UsageError
 
 

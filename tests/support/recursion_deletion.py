@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from stark.field.koalabear import P
+from stark.recursion import builder as builder_module
 from stark.recursion import openings, reference
 from stark.recursion.builder import CircuitBuilder, DigestWire, Wire
 from stark.recursion.circuit import Circuit, Rate
@@ -29,7 +30,10 @@ from support.recursion_inner import Recursion, written
 
 FREE_DIGESTS = 8
 READ = P - 1
-_OWN = {str(Path(__file__)), sys.modules[CircuitBuilder.__module__].__file__}
+_OWN = {str(Path(__file__))} | {
+    sys.modules[kind.__module__].__file__ for kind in CircuitBuilder.__mro__ if kind is not object
+}
+"""Files of the builder itself: whoever calls into them asks for a check."""
 
 
 class Deleting(CircuitBuilder):
@@ -165,6 +169,9 @@ def deleted_circuit(
         patch.setattr(openings, "_set_digest", look_up)
         patch.setattr(openings, "_read_index", index_read)
         patch.setattr(CircuitTranscript, "known_blocks", blocks)
+        if off:
+            # What is not read any more leaves messages that do not balance.
+            patch.setattr(builder_module, "check_messages", lambda circuit: None)
         return written(builder, key), builder
 
 
@@ -191,7 +198,7 @@ def pool(free: Sequence[Lanes]) -> list[int]:
 
 
 def passes_without(
-    one: Recursion, off: str | Sequence[str], values: Sequence[int], free: Sequence[Lanes] = ()
+    one: Recursion, off: str | Sequence[str], values: Iterable[int], free: Sequence[Lanes] = ()
 ) -> str:
     """Check that the values pass without the checks ``off``, and not with them; where it fails."""
     names = frozenset([off] if isinstance(off, str) else off)

@@ -22,10 +22,10 @@ from air.report import (
     AGGREGATE_ASSUMPTIONS,
     ASSUMPTIONS,
     NOT_PINNED,
-    acceptance_json,
     acceptance_lines,
     assumptions,
 )
+from air.report_json import acceptance_json
 from air.verification import Acceptance, verify_publication
 from air.verify import EXIT_OK, EXIT_REJECTED, EXIT_UNREADABLE, EXIT_USAGE
 from air.verify import main as verify_main

@@ -7,12 +7,13 @@ fit: its tables do not hold, the verifier refuses the proof, and so does the cir
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from support.cheating_systems import ForeignProver
 from support.checks import check, check_equal
 from support.forced_joins import Forced
 from support.join_cheats import children, false_blocks, joined, spliced
@@ -281,21 +282,69 @@ def test_overlapping_real_joins() -> None:
 # ---- twins of the joins themselves
 
 
-def twin_without_a_chain() -> Join:
-    return mutant(1, Mutation(Site("require", 2), "unchecked"))
+@dataclass(frozen=True)
+class Twin:
+    """A join like the real one but for what it lets pass, with a proof that the real one has not.
+
+    Attributes
+    ----------
+    publics
+        What that proof says.
+    above
+        The joins over the real one.
+    """
+
+    real: Join
+    twin: Join
+    offer: Offer
+    publics: AggregatePublics
+    above: Join
+
+    @property
+    def node(self) -> Node:
+        return prove_join(self.twin, self.offer, self.publics)
 
 
-def test_joins_of_a_circuit_without_a_check_are_not_joined_again() -> None:
-    """The twin proves what the real one refuses; its proof has the form, and not the key."""
-    twin, real = twin_without_a_chain(), join_of(1)
-    check_equal(twin.key.shape, real.key.shape)
-    check(twin.key.verification.digest != real.key.verification.digest, "another key")
+def without_a_chain() -> Twin:
+    twin = mutant(1, Mutation(Site("require", 2), "unchecked"))
     offer = neighbours_but_for(0)
     publics = joined(1, offer.left.node.publics, offer.right.node.publics, 1)
-    node = prove_join(twin, offer, publics)
+    return Twin(join_of(1), twin, offer, publics, real_join_of(2))
+
+
+def over_other_batches() -> Twin:
+    """Its batches lack a rule: each of them is refused, and a join of them is as well."""
+    key = stand_in_key(0, bound=False)
+    batches = [prove_said(0, said_publics(0, number), key=key) for number in (0, 1)]
+    twin = Join(join_circuit(key.verification, 1), key.verification)
+    offer = Offer.of(*batches)
+    publics = joined(1, batches[0].publics, batches[1].publics, 1)
+    return Twin(join_of(1), twin, offer, publics, real_join_of(2))
+
+
+def of_another_level() -> Twin:
+    """Levels from the second on have joins of one form; what is full differs, and what is empty."""
+    key = stand_in_key(1).verification
+    real, twin = join_of(2), Join(join_circuit(key, 3), key)
+    offer = Offer.of(said(1, 0), None)
+    publics = joined(3, offer.left.node.publics, offer.left.node.publics, 0)
+    above = Join(join_circuit(real.key.verification, 3), real.key.verification)
+    return Twin(real, twin, offer, publics, above)
+
+
+TWINS = (without_a_chain, over_other_batches, of_another_level)
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_a_join_for_another_key_is_not_joined_again(make: Callable[[], Twin]) -> None:
+    """The twin proves what the real one does not; its proof has the form, and not the key."""
+    case = make()
+    twin, real, above = case.twin, case.real, case.above
+    check_equal(twin.key.shape, real.key.shape)
+    check(twin.key.verification.digest != real.key.verification.digest, "another key")
+    node = case.node
     verify_join(twin, node)
     check_equal(refused(verify_join, real, node), Code.VK)
-    above = real_join_of(2)
     check_equal(refused(Offer.of(node, None).hints, above.inner), Code.VK)
     values = Raw(Offer.of(node, None).hints(twin.key.verification))
     check(above.refusal(values) not in INNER, "by the proof")
@@ -303,6 +352,25 @@ def test_joins_of_a_circuit_without_a_check_are_not_joined_again() -> None:
     heads = [encode_header(one.key.verification) for one in (real, twin)]
     dressed = replace(node, proof=heads[0] + node.proof[len(heads[1]) :])
     check(refused(verify_join, real, dressed) in (Code.OOD, Code.MERKLE), "its key is bound")
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_a_twin_that_is_proven_under_the_name_of_the_real_key(make: Callable[[], Twin]) -> None:
+    """All challenges are those for the real key; rows of other fixed columns do not hash to its
+    root."""
+    case = make()
+
+    class Named(ForeignProver):
+        claimed = case.real.key.verification
+
+    witness = case.twin.run(case.offer)
+    said_so = {"permutation": list(case.publics.digest())}
+    check_equal(list(witness.public), said_so["permutation"])
+    proof = Named(case.twin.key.key, said_so, CONTEXT).run(witness.traces)
+    level = case.offer.left.node.level + 1
+    node = Node(level, case.publics, proof)
+    check_equal(refused(verify_join, case.real, node), Code.MERKLE)
+    check_equal(case.above.refusal(Offer.of(node, None)), "query 0")
 
 
 # ---- wraps

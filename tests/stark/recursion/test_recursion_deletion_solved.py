@@ -6,7 +6,7 @@ Inverses, places and bits are wires of the prover's choice that one row binds. S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from stark.verifier import verify as verifier_module
 
 
 def solved(
-    one: Recursion, unchecked: Sequence[str], equation: str, values: Sequence[int]
+    one: Recursion, unchecked: Sequence[str], equation: str, values: Iterable[int]
 ) -> list[Element]:
     """What the wires that are not checked must hold for the equations, one for each, to hold."""
     circuit, builder = deleted_circuit(one.key, frozenset([*unchecked, equation]))

@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from support.recursion_systems import KINDS, recursion
 
 from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.recursion.circuit import Circuit
 from stark.recursion.single import verifier_circuit
 from stark.recursion.wellformed import check_messages
-from support.recursion_systems import KINDS, recursion
 
 
 @cache
