@@ -1,7 +1,7 @@
 """What recursion has got wrong elsewhere, and what an aggregate in particular could: all attacked.
 
-Group L of ``tests/vectors/negative_tests.json``, and a list of ways to cheat a tree of batches: each
-line names the tests that try it.
+Group L of ``tests/vectors/negative_tests.json``, and a list of ways to cheat a tree of batches:
+each line names the tests that try it.
 """
 
 from __future__ import annotations
