@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
-from stark.constraints.expression import Graph, Op, Part
+from stark.constraints.expression import Challenge, Graph, Op, Part
 from stark.field.extension import DEGREE
 
 Value = int
@@ -99,9 +99,17 @@ class _Lowering:
         self.graph = graph
         self.lowered = Lowered()
         self._constant_nodes: set[int] = set()
+        self._zero = self.lowered.leaf(Kind.ZERO)
+        self._ones: set[Value] = set()
 
     def node(self, index: int, components: dict[int, tuple[Value, ...]]) -> tuple[Value, ...]:
         op, *arguments = self.graph.nodes[index]
+        if op == Op.CHALLENGE and arguments[0] == Challenge.BASIS and arguments[1] < DEGREE:
+            # x^k is known beforehand: five base columns make an element without a product.
+            self._constant_nodes.add(index)
+            one = self.lowered.leaf(Kind.CONSTANT, index, arguments[1])
+            self._ones.add(one)
+            return tuple(one if k == arguments[1] else self._zero for k in range(DEGREE))
         if self._is_constant(index):
             self._constant_nodes.add(index)
             count = DEGREE if self.graph.extended[index] else 1
@@ -134,7 +142,7 @@ class _Lowering:
         self, kind: Kind, left: tuple[Value, ...], right: tuple[Value, ...]
     ) -> tuple[Value, ...]:
         """Coefficient by coefficient; an operand of the base field has only the first."""
-        binary = self.lowered.binary
+        binary = self._binary
         first = binary(kind, left[0], right[0])
         if len(left) == len(right):
             rest = [binary(kind, a, b) for a, b in zip(left[1:], right[1:], strict=True)]
@@ -143,8 +151,7 @@ class _Lowering:
         elif kind is Kind.ADD:
             rest = list(right[1:])
         else:
-            zero = self.lowered.leaf(Kind.ZERO)
-            rest = [binary(kind, zero, b) for b in right[1:]]
+            rest = [binary(kind, self._zero, b) for b in right[1:]]
         return (first, *rest)
 
     def _product(self, left: tuple[Value, ...], right: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -154,7 +161,21 @@ class _Lowering:
             return self._extension_product(left, right)
         if len(left) == 1:
             left, right = right, left
-        return tuple(self.lowered.binary(Kind.MULTIPLY, a, right[0]) for a in left)
+        return tuple(self._binary(Kind.MULTIPLY, a, right[0]) for a in left)
+
+    def _binary(self, kind: Kind, left: Value, right: Value) -> Value:
+        """The operation, unless an operand that is known beforehand makes it needless."""
+        if kind is Kind.MULTIPLY:
+            if self._zero in (left, right):
+                return self._zero
+            if left in self._ones:
+                return right
+            return left if right in self._ones else self.lowered.binary(kind, left, right)
+        if right == self._zero:
+            return left
+        if left == self._zero and kind is Kind.ADD:
+            return right
+        return self.lowered.binary(kind, left, right)
 
     def _extension_product(self, a: Sequence[Value], b: Sequence[Value]) -> tuple[Value, ...]:
         """a b in F_p[x]/(x^5 + x^2 - 1), as a matrix of differences of b's coefficients times a.
@@ -165,11 +186,14 @@ class _Lowering:
         columns = [list(b)]
         for _ in range(DEGREE - 1):
             b0, b1, b2, b3, b4 = columns[-1]
-            columns.append([b4, b0, self.lowered.binary(Kind.SUBTRACT, b1, b4), b2, b3])
+            columns.append([b4, b0, self._binary(Kind.SUBTRACT, b1, b4), b2, b3])
         return tuple(
-            self.lowered.dot([(a[i], columns[i][row]) for i in range(DEGREE)])
-            for row in range(DEGREE)
+            self._dot([(a[i], columns[i][row]) for i in range(DEGREE)]) for row in range(DEGREE)
         )
+
+    def _dot(self, products: Sequence[tuple[Value, Value]]) -> Value:
+        kept = [pair for pair in products if self._zero not in pair]
+        return self.lowered.dot(kept) if kept else self._zero
 
 
 def _with_dot_products(
