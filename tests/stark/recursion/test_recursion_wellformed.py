@@ -61,9 +61,7 @@ def test_an_address_written_twice() -> None:
 def test_an_address_that_nobody_writes() -> None:
     circuit = _circuit()
     with pytest.raises(UsageError, match="has a message"):
-        check_messages(
-            _changed(circuit, "arithmetic", "address a", 0, circuit.wire_count + 1)
-        )
+        check_messages(_changed(circuit, "arithmetic", "address a", 0, circuit.wire_count + 1))
     more = replace(circuit, wire_count=circuit.wire_count + 1)
     with pytest.raises(UsageError, match="its writer says -1"):
         check_messages(more)

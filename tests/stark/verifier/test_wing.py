@@ -125,7 +125,9 @@ def test_module_of_the_wing(module: str) -> None:
     run(f"import {module}")
 
 
-@pytest.mark.parametrize("module", ["air.verify", "air.report", "air.report_json", "air.inclusion.check"])
+@pytest.mark.parametrize(
+    "module", ["air.verify", "air.report", "air.report_json", "air.inclusion.check"]
+)
 def test_entry_points(module: str) -> None:
     if not (ROOT / module.replace(".", "/")).with_suffix(".py").exists():
         pytest.skip(f"there is no {module}")
