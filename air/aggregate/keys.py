@@ -122,7 +122,8 @@ class AggregateKeys:
         return _circuit_key(self.profile, "join", self._pinned(self.joins, level))
 
     def wrap_key(self, levels: int) -> VerificationKey:
-        """The key of the wrap of a join of a level. Raises ``Rejected`` (``Policy``, ``VK``)."""
+        """The key of the wrap of a join of a level. Raises ``Rejected`` (``Policy``, ``VK``, and
+        ``ZK`` for tables without room for masks, which only keys of others have)."""
         return _circuit_key(self.profile, "wrap", self._pinned(self.wraps, levels))
 
     def layers(self, batches: int) -> tuple[Layer, ...]:
