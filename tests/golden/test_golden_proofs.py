@@ -40,4 +40,6 @@ def test_the_index_holds_nothing_else() -> None:
     expected = [INDEX, *(INDEX.with_name(f"{name}.proof") for name in NAMES)]
     expected += [publication.PUBLICATION_FILE, publication.CUSTOMER_FILE, publication.PIN_FILE]
     expected += [INDEX.with_name(f"{name}.json") for name in derived.names()]
+    aggregated = ("proof", "json", "keys.json", "customer.json")
+    expected += [INDEX.with_name(f"aggregated.{ending}") for ending in aggregated]
     check_equal(kept, sorted(path.name for path in expected))

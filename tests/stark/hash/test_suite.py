@@ -131,7 +131,7 @@ def test_nodes_are_compressions(
     node = compression(parameters, left, right)
     encoded = [encode_elements(one) for one in (left, right, leaf)]
     assert suite.node_digest(*encoded[:2]) == encode_elements(node)
-    injected = encode_elements(compression(parameters, node, leaf))
+    injected = encode_elements(compression(parameters, leaf, node))
     assert suite.injected_node_digest(*encoded) == injected
 
 

@@ -159,7 +159,9 @@ def test_keys_of_different_suites_differ() -> None:
 def test_what_is_published_is_of_sha256() -> None:
     """Whatever a file says: parameters follow from the profile that a verifier names."""
     for profile in PROFILES.values():
-        assert {role.hash_suite for role in profile.roles.values()} == {"sha256"}
+        published = {name for name, role in profile.roles.items() if role.hash_suite == "sha256"}
+        assert published == {"published", "wrap"}
+        assert {role.zk for name, role in profile.roles.items() if name in published} == {True}
     for shape in shipped_shapes()[::16]:
         assert verification_key("proven128", shape).suite is SHA256
 
