@@ -118,6 +118,7 @@ MISSED: dict[str, tuple[str, ...]] = {
     ),
 }
 
+
 @pytest.mark.parametrize("line", list(MISSED))
 def test_what_was_missed_once_is_attacked(line: str) -> None:
     for name in MISSED[line]:
