@@ -7,16 +7,10 @@ proof needs them. The size of a proof is that of one with queries drawn at rando
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from air.aggregate.keys import aggregate_keys, layer_system
 from air.keys import shipped_shapes, verification_key
@@ -24,18 +18,14 @@ from air.planning import Fits, Plan
 from air.proof_size import message_bytes, proof_trees
 from air.shape import LOG_RANGE, Shape
 from air.snapshot.table import Snapshot
+from air.speeds import Speeds, physical_memory
 from air.tables.batch import batch_system
-from stark import parallel
 from stark.constraints.expression import Part
 from stark.field.extension import DEGREE
-from stark.field.koalabear import P
-from stark.field.memory import LANES, aligned_empty, padded_width
-from stark.field.ntt import evaluate_on_coset
+from stark.field.memory import LANES, padded_width
 from stark.hash.poseidon import RATE
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
-from stark.hash.sha256_kernels import leaf_digests
-from stark.hash.sponge_kernels import PoseidonHashing
-from stark.hash.suite import POSEIDON1_SUITE, SUITES
+from stark.hash.suite import SUITES
 from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
 from stark.recursion.system import CircuitShape
 from stark.soundness.search import PROFILES, Role
@@ -59,14 +49,6 @@ steps, and the values of wires. About."""
 
 _DRAWS = 8
 """Sets of queries over which the size of a proof is averaged."""
-
-_FRESH_CHUNK = 1 << 26
-_FRESH_SECONDS = 1.0
-"""Memory is touched in such chunks, all held until the last, for so long at most.
-
-One chunk would say little: what the process or the system gave back a moment ago comes first and
-costs 0.3 s per GiB or less, and under a hypervisor that takes unused memory back what follows can
-cost fifteen times as much."""
 
 _WORD = 4
 _NODE_BYTES = 2 * DIGEST_BYTES
@@ -117,17 +99,6 @@ class Resources:
     memory_seconds: float
     proof_bytes: int
     disk_bytes: int
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """Seconds on all cores: per cell of a transform, per byte hashed into leaves with SHA-256, per
-    permutation of Poseidon, and per byte of memory that is used for the first time."""
-
-    transform: float
-    hashing: float
-    permutation: float
-    touching: float
 
 
 def store_bytes(accounts: int, holdings: int, slots: int, id_bytes: int) -> int:
@@ -231,56 +202,6 @@ def prover_bytes(tables: Sequence[_Table], blowup: int, lean: bool) -> int:
     afterwards = columns + narrow + 3 * tree + masks + codewords
     peak = key + max(during_main, during_auxiliary, during_quotient, afterwards)
     return int(ALLOCATED * peak)
-
-
-def measure_speeds(memory_bytes: int) -> Speeds:
-    """Time a transform, the hashing of its rows, and fresh memory; at most two seconds.
-
-    Parameters
-    ----------
-    memory_bytes
-        What will be allocated, :func:`batch_bytes`: no more is touched, and no less if time allows.
-    """
-    rows, width = 1 << 15, 176
-    matrix = aligned_empty((rows, width))
-    matrix[:] = (np.arange(matrix.size) * 0x9E3779B1 % P).reshape(matrix.shape)
-    out = aligned_empty(matrix.shape)
-    digests = aligned_empty((8, rows))
-    transform, hashing, permuting = [], [], []
-    poseidon = PoseidonHashing(POSEIDON1_SUITE)
-    for _ in range(6):
-        started = time.perf_counter()
-        evaluate_on_coset(matrix, 3, out)
-        transform.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        leaf_digests([out], [width], bytes(SALT_BYTES), digests)
-        hashing.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        poseidon.leaf_digests([out], [width], None, digests)
-        permuting.append(time.perf_counter() - started)
-    return Speeds(
-        min(transform) / matrix.size,
-        min(hashing) / (matrix.size * _WORD),
-        min(permuting) / (rows * width // RATE),
-        _touching(memory_bytes),
-    )
-
-
-def _touching(size: int) -> float:
-    """Seconds per byte of ``size`` bytes of fresh memory; the mean, since all of it is paid for."""
-    held: list[NDArray[np.uint8]] = []
-    started = time.perf_counter()
-    elapsed = 0.0
-    while not held or (len(held) * _FRESH_CHUNK < size and elapsed < _FRESH_SECONDS):
-        chunk = np.empty(_FRESH_CHUNK, np.uint8)
-        parallel.run(partial(_touch, chunk), _FRESH_CHUNK, 1 << 12)
-        held.append(chunk)
-        elapsed = time.perf_counter() - started
-    return elapsed / (len(held) * _FRESH_CHUNK)
-
-
-def _touch(memory: NDArray[np.uint8], lo: int, hi: int) -> None:
-    memory[lo:hi] = 1
 
 
 def batch_seconds(
@@ -444,17 +365,3 @@ def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Res
         proof_bytes=proofs,
         disk_bytes=proofs + STATEMENT_BYTES + store,
     )
-
-
-def physical_memory() -> int | None:
-    """Bytes of memory of this machine, or of this process's control group; ``None`` if unknown."""
-    found = []
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        limit = ""
-    if limit.isdigit():
-        found.append(int(limit))
-    return min(found, default=None)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import llvmlite.binding
 import numpy as np
 
-from air.resources import physical_memory
+from air.speeds import physical_memory
 from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty, aligned_zeros

@@ -24,11 +24,12 @@ from air.planning import Plan, make_plan
 from air.proving import PlacedAccounts, place, prove_snapshot
 from air.publication import PROOF_FILE
 from air.report import error_text
-from air.resources import Workload, batch_bytes, measure_speeds, predict, within
+from air.resources import Workload, batch_bytes, predict, within
 from air.shape import Shape
 from air.snapshot.check import load
 from air.snapshot.generate import generate
 from air.snapshot.table import Snapshot
+from air.speeds import measure_speeds
 from air.tables.batch import batch_system
 from air.verification import verify_publication
 from air.witness import Batch, prepare_batch

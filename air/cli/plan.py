@@ -55,9 +55,10 @@ def plan(
 
         from air.aggregate.keys import aggregable
         from air.planning import fixed_plan, make_plan
-        from air.resources import Workload, measure_speeds, predict, proving_bytes, within
+        from air.resources import Workload, predict, proving_bytes, within
         from air.snapshot.check import load
         from air.snapshot.manifest import default_manifest_path
+        from air.speeds import measure_speeds
 
         manifest = manifest or default_manifest_path(snapshot)
         require_readable(manifest)

@@ -13,18 +13,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from air import resources
+from air import speeds
 from air.cli.main import main
 from air.keys import shipped_shapes, verification_key
 from air.planning import Plan, fixed_plan, make_plan
 from air.resources import (
-    Speeds,
     Workload,
     _tables,
     batch_bytes,
     batch_seconds,
-    measure_speeds,
-    physical_memory,
     plan_bytes,
     predict,
     proof_bytes,
@@ -32,6 +29,7 @@ from air.resources import (
 )
 from air.shape import Shape
 from air.snapshot.generate import generate
+from air.speeds import Speeds, measure_speeds, physical_memory
 from air.tables.batch import batch_system
 from stark.constraints.expression import Part
 from stark.errors import UsageError
@@ -103,10 +101,10 @@ def test_fresh_memory_is_as_much_as_will_be_allocated(
     def touch(memory: Any, lo: int, hi: int) -> None:
         touched.append((memory.ctypes.data, hi - lo))
 
-    monkeypatch.setattr(resources, "_FRESH_CHUNK", 4 * page)
-    monkeypatch.setattr(resources, "_FRESH_SECONDS", budget)
-    monkeypatch.setattr(resources, "_touch", touch)
-    assert resources._touching(size * page) > 0
+    monkeypatch.setattr(speeds, "_FRESH_CHUNK", 4 * page)
+    monkeypatch.setattr(speeds, "_FRESH_SECONDS", budget)
+    monkeypatch.setattr(speeds, "_touch", touch)
+    assert speeds._touching(size * page) > 0
     assert sum(length for _, length in touched) == chunks * 4 * page
     # All at once, so that no chunk is the memory of another.
     assert len({address for address, _ in touched}) == chunks

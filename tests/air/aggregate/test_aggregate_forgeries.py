@@ -316,7 +316,7 @@ def test_keys_are_those_of_this_source() -> None:
 
 
 def test_statements_name_what_they_need() -> None:
-    """The helper's context is the real one: a statement that says nothing would prove nothing."""
+    """The context of the attack is the real one: a statement that says nothing proves nothing."""
     statement: Statement = tiny_publication(2).statement
     check_equal(statement.context, context(2))
     check_equal(statement.context.registry, REGISTRY)
