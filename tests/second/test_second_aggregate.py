@@ -1,0 +1,178 @@
+"""Publications of version 2: the kept one, its system and keys by the documents, mutations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from support.checks import check, check_equal
+
+from air.aggregate.keys import TrustedKeys, decode_aggregates, pinned_aggregates
+from air.verification import verify_publication as first_verification
+from stark.recursion.system import CircuitShape as FirstShape
+from stark.recursion.system import circuit_system as first_system
+from stark.system import table_digest
+from stark.verifier.key import VerificationKey
+
+from .aggregate import (
+    KEYS,
+    Aggregate,
+    aggregate_digest,
+    batch_key,
+    circuit_key,
+    read_aggregate,
+    verify_aggregate,
+)
+from .comparing import same
+from .kept import file, golden, verdict
+from .publication import check_inclusion, read_customer, read_publication
+from .system import CircuitShape, circuit_system
+from .verifier import Key
+
+SHAPES = [
+    CircuitShape(15, 15, 12, 12, (2, 6, 20), 20),
+    CircuitShape(16, 16, 13, 10, (1, 5, 19, 20), 19),
+    CircuitShape(17, 17, 11, 11, (16, 20), 16),
+    CircuitShape(5, 0, 9, 2, (31, 1), 1),
+    CircuitShape(8, 8, 8, 8, (7,), 24),
+]
+
+DATA = file("aggregated.proof")
+TABLE = file("aggregated.keys.json")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("zk", [False, True])
+@pytest.mark.parametrize("whole_rows", [False, True])
+def test_systems_of_circuits_by_the_listings(
+    shape: CircuitShape, zk: bool, whole_rows: bool
+) -> None:
+    own = circuit_system(shape, zk, whole_rows)
+    names = (*shape.heights().values(), shape.widths, shape.log_order)
+    first = first_system(FirstShape(*names), zk=zk, whole_rows=whole_rows)
+    for table, other in zip(own.tables, first.tables, strict=True):
+        check_equal(table.graph.nodes, [tuple(map(int, n)) for n in other.symbolic.graph.nodes])
+        check_equal(table.digest().hex(), table_digest(other).hex(), table.name)
+        used = [list(columns) for columns in other.next_columns.values()]
+        check_equal(own.next_columns()[table.name], used, table.name)
+    check_equal(own.digest().hex(), first.digest().hex())
+
+
+def test_all_pinned_keys_by_the_documents() -> None:
+    """Batches, joins and wraps, with the parameters that circuits.md prints."""
+
+    def compare(own: Key, first: VerificationKey, what: str) -> None:
+        check_equal(own.parameters.data.hex(), first.parameters.encode().hex(), what)
+        check_equal(own.digest().hex(), first.digest.hex(), what)
+
+    entries = json.loads(KEYS.read_text("ascii"))["aggregates"]
+    check_equal(len(entries), len(pinned_aggregates()))
+    for entry in entries:
+        (keys,) = (k for k in pinned_aggregates().values() if k.shape.name == entry["shape"])
+        profile = entry["profile"]
+        compare(batch_key(profile, entry), keys.batch_key(), entry["shape"])
+        for level, (join, wrap) in enumerate(zip(entry["joins"], entry["wraps"], strict=True), 1):
+            what = f"{entry['shape']}, level {level}"
+            compare(circuit_key(profile, "join", join)[1], keys.join_key(level), what)
+            compare(circuit_key(profile, "wrap", wrap)[1], keys.wrap_key(level), what)
+        check_equal(aggregate_digest(entry, 2).hex(), keys.digest(2).hex())
+
+
+def given() -> tuple[bytes, bytes]:
+    """The kept keys, and their digest."""
+    return TABLE, bytes.fromhex(golden("aggregated")["key_digest"])
+
+
+def test_the_kept_aggregate_is_accepted() -> None:
+    kept = golden("aggregated")
+    digest = bytes.fromhex(kept["statement_digest"])
+    aggregate = verify_aggregate(DATA, expected=digest, given=given())
+    check_equal(aggregate.statement.totals, [int(total) for total in kept["totals"]])
+    (entry,) = json.loads(TABLE)["aggregates"]
+    check_equal(aggregate_digest(entry, 1).hex(), kept["key_digest"])
+
+
+def test_the_customer_is_included() -> None:
+    customer = read_customer(file("aggregated.customer.json"))
+    statement = read_aggregate(DATA).statement
+    account = golden("aggregated")["account"]
+    check_inclusion(customer, statement, account)
+    check_equal(verdict(lambda: check_inclusion(customer, statement, "u-0")), "Statement")
+
+
+def changed(at: int, bit: int = 1) -> bytes:
+    """The kept file with another byte."""
+    return DATA[:at] + bytes([DATA[at] ^ bit]) + DATA[at + 1 :]
+
+
+def replaced(old: bytes, new: bytes) -> bytes:
+    """The kept file with a part of its statement exchanged, its length kept right."""
+    check(DATA.count(old) == 1, "the part is there once")
+    data = DATA.replace(old, new)
+    size = int.from_bytes(DATA[10:14], "little") + len(new) - len(old)
+    return data[:10] + size.to_bytes(4, "little") + data[14:]
+
+
+END = 14 + int.from_bytes(DATA[10:14], "little")
+"""Where the statement ends: blind, digest, length and proof follow."""
+
+PROOF = END + 68
+
+MUTATIONS: dict[str, tuple[Callable[[], bytes], str | None]] = {
+    "magic": (lambda: changed(0), "Format"),
+    "version 3": (lambda: changed(8), "Version"),
+    "a byte more": (lambda: DATA + b"\0", "Format"),
+    "a byte less": (lambda: DATA[:-1], "Format"),
+    "one batch": (lambda: replaced(b'"batches":"2"', b'"batches":"1"'), "Statement"),
+    "three batches": (lambda: replaced(b'"batches":"2"', b'"batches":"3"'), "Statement"),
+    "profile": (lambda: replaced(b'"proven128"', b'"proven100"'), "Policy"),
+    "a total": (lambda: replaced(b'"492895734"', b'"492895733"'), "PoW"),
+    "the blind": (lambda: changed(END), None),
+    "the blind is not canonical": (lambda: changed(END + 3, 0x80), "Canonical"),
+    "the first digest": (lambda: changed(END + 32), None),
+    "the length of the proof": (lambda: changed(END + 64), "Format"),
+    "the magic of the proof": (lambda: changed(PROOF), "Format"),
+    "the parameters": (lambda: changed(PROOF + 11), "Policy"),
+    "the shape": (lambda: changed(PROOF + 62), "Shape"),
+    "the key digest": (lambda: changed(PROOF + 120), "VK"),
+    "the salt": (lambda: changed(PROOF + 150), "OOD"),
+    "a row": (lambda: changed(len(DATA) - 40_000), None),
+    "the last byte": (lambda: changed(len(DATA) - 1), None),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_both_verifiers_refuse_alike(name: str) -> None:
+    make, code = MUTATIONS[name]
+    data, (table, digest) = make(), given()
+    trusted = TrustedKeys(decode_aggregates(table), digest)
+    found = same(
+        lambda: first_verification(data, trusted=trusted),
+        lambda: verify_aggregate(data, given=given()),
+        name,
+    )
+    check(found == code or (code is None and found != "accepted"), f"{name}: {found}")
+
+
+def test_public_values_are_those_of_the_statement() -> None:
+    """Each of what the proof is about changes all that it says."""
+    aggregate = read_aggregate(DATA)
+    said = aggregate.publics()["permutation"]
+    other = Aggregate(aggregate.statement, aggregate.digest_before, aggregate.blind, b"")
+    check_equal(other.context(), aggregate.context())
+    check(all(a != b for a, b in zip(said, other.publics()["permutation"], strict=True)), "lanes")
+
+
+def test_other_keys_and_versions() -> None:
+    check_equal(verdict(lambda: verify_aggregate(DATA, given=(TABLE, bytes(32)))), "VK")
+    entry = json.loads(TABLE)
+    entry["aggregates"][0]["wraps"][0]["root"] = "11" * 32
+    other = json.dumps(entry).encode()
+    check_equal(verdict(lambda: verify_aggregate(DATA, given=(other, given()[1]))), "VK")
+    own = aggregate_digest(entry["aggregates"][0], 1)
+    check_equal(verdict(lambda: verify_aggregate(DATA, given=(other, own))), "VK")
+    wrong = bytes.fromhex(golden("publication")["statement_digest"])
+    check_equal(verdict(lambda: verify_aggregate(DATA, expected=wrong)), "Statement")
+    check_equal(verdict(lambda: read_publication(DATA)), "Version")
+    check_equal(verdict(lambda: read_aggregate(file("publication.proof"))), "Version")
