@@ -32,7 +32,7 @@ def computed(name: str) -> Any:
     return json.loads(json.dumps(derived.derive(name)))
 
 
-@pytest.mark.parametrize("document", ["format.md", "systems.md", "tables.md"])
+@pytest.mark.parametrize("document", ["format.md", "systems.md", "tables.md", "circuits.md"])
 def test_printed_values_are_recomputed(document: str) -> None:
     lines = printed(document)
     check(len(lines) > 5, f"{document}: only {len(lines)} values")
@@ -212,3 +212,28 @@ def test_table_of_widths() -> None:
         cells = [cell.split("(")[0].strip() for cell in line.strip("|").split("|")][1:7]
         check_equal(tuple(map(int, cells)), stated_widths(table), table.name)
         check(TableLayout.of(table).value_count > sum(stated_widths(table)[:3]), table.name)
+
+
+@pytest.mark.parametrize("shape", CIRCUITS, ids=str)
+def test_table_of_widths_of_a_circuit(shape: CircuitShape) -> None:
+    text = (listing.DOCUMENTS / "circuits.md").read_text(encoding="utf-8").split("## 6.")[1]
+    terms = {"w": len(shape.widths), "y": -(-shape.log_order // 2)}
+    plain, hidden = (circuit_system(shape, zk=zk, whole_rows=False) for zk in (False, True))
+    for table, masked in zip(plain.tables, hidden.tables, strict=True):
+        line = next(one for one in text.splitlines() if one.startswith(f"| `{table.name}` |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        stated = [sum(terms.get(t) or int(t) for t in one.split(" + ")) for one in cells[1:6]]
+        check_equal(tuple(stated), stated_widths(table)[:5], table.name)
+        chunks = f"{masked.quotient_chunks}, {table.quotient_chunks}"
+        check_equal(cells[6], chunks, table.name)
+        check_equal(masked.width(Part.MAIN), stated[1] + 5, table.name)
+        check_equal(len(masked.constraints), stated[3] + 5, table.name)
+        check_equal(str(table.next_columns[Part.AUXILIARY][0]), cells[8], table.name)
+        following = list(table.next_columns[Part.MAIN])
+        check_equal(following, stated_columns(cells[7]), table.name)
+
+
+def stated_columns(text: str) -> list[int]:
+    """Columns from ranges like ``0 … 15, 164 … 175``."""
+    ranges = [] if text == "none" else [part.split(" … ") for part in text.split(", ")]
+    return [column for low, high in ranges for column in range(int(low), int(high) + 1)]

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from .poseidon import permute
-from .publication import Statement, read_head, read_one_proof, totals_digest
+from .publication import (
+    MAGIC,
+    Statement,
+    read_head,
+    read_one_proof,
+    totals_digest,
+    verify_publication,
+)
 from .reading import Reader, elements, require
 from .system import DOCS, CircuitShape, Shape, System, batch_system, circuit_system
 from .transcript import Note, sha256
@@ -172,3 +179,11 @@ def verify_aggregate(
     require(len(aggregate.proof) >= least, "Format", "the proof is too short")
     verify_proof(system, key, aggregate.proof, aggregate.publics(), aggregate.context(), note)
     return aggregate
+
+
+def verify_file(data: bytes, accepted: Collection[str] = ("proven128",)) -> None:
+    """Accept a publication of either version with the pinned keys, or raise Refused."""
+    if data.startswith(MAGIC + VERSION.to_bytes(2, "little")):
+        verify_aggregate(data, accepted)
+    else:
+        verify_publication(data, accepted)

@@ -16,13 +16,16 @@ from stark.system import table_digest
 from stark.verifier.key import VerificationKey
 
 from .aggregate import (
+    HEIGHTS,
     KEYS,
     Aggregate,
     aggregate_digest,
     batch_key,
     circuit_key,
+    printed_parameters,
     read_aggregate,
     verify_aggregate,
+    verify_file,
 )
 from .comparing import same
 from .kept import file, golden, verdict
@@ -66,17 +69,22 @@ def test_all_pinned_keys_by_the_documents() -> None:
         check_equal(own.parameters.data.hex(), first.parameters.encode().hex(), what)
         check_equal(own.digest().hex(), first.digest.hex(), what)
 
+    used = set()
     entries = json.loads(KEYS.read_text("ascii"))["aggregates"]
     check_equal(len(entries), len(pinned_aggregates()))
     for entry in entries:
         (keys,) = (k for k in pinned_aggregates().values() if k.shape.name == entry["shape"])
         profile = entry["profile"]
         compare(batch_key(profile, entry), keys.batch_key(), entry["shape"])
+        used.add((profile, "batch", entry["shape"]))
         for level, (join, wrap) in enumerate(zip(entry["joins"], entry["wraps"], strict=True), 1):
             what = f"{entry['shape']}, level {level}"
             compare(circuit_key(profile, "join", join)[1], keys.join_key(level), what)
             compare(circuit_key(profile, "wrap", wrap)[1], keys.wrap_key(level), what)
+            for role, one in (("join", join), ("wrap", wrap)):
+                used.add((profile, role, "-".join(one[name] for name in HEIGHTS)))
         check_equal(aggregate_digest(entry, 2).hex(), keys.digest(2).hex())
+    check_equal(used, set(printed_parameters()))
 
 
 def given() -> tuple[bytes, bytes]:
@@ -91,6 +99,31 @@ def test_the_kept_aggregate_is_accepted() -> None:
     check_equal(aggregate.statement.totals, [int(total) for total in kept["totals"]])
     (entry,) = json.loads(TABLE)["aggregates"]
     check_equal(aggregate_digest(entry, 1).hex(), kept["key_digest"])
+
+
+def test_what_is_kept_of_the_wrap() -> None:
+    kept = golden("aggregated.wrap")
+    (entry,) = json.loads(TABLE)["aggregates"]
+    system, key = circuit_key(entry["profile"], "wrap", entry["wraps"][0])
+    for table, other in zip(system.tables, kept["tables"], strict=True):
+        found = [table.name, len(table.graph.nodes), len(table.constraints), table.digest().hex()]
+        check_equal(found, list(other.values()))
+    check_equal(key.system.hex(), kept["key"]["system"])
+    check_equal(key.parameters.data.hex(), kept["key"]["parameters"])
+    check_equal(key.shape.hex(), kept["key"]["shape"])
+    check_equal([digest.hex() for digest in key.preprocessed], kept["key"]["preprocessed"])
+    check_equal(key.digest().hex(), kept["key"]["digest"])
+    aggregate = read_aggregate(DATA)
+    check_equal(aggregate.context().hex(), kept["context"])
+    check_equal(aggregate.publics(), {"permutation": kept["publics"]})
+
+
+def test_either_version_by_the_pinned_keys() -> None:
+    # The kept aggregate as long as its circuits are the pinned ones, like its customer's file.
+    verify_file(DATA)
+    verify_file(file("publication.proof"))
+    check_equal(verdict(lambda: verify_file(changed(8))), "Version")
+    check_equal(verdict(lambda: verify_file(changed(PROOF + 120))), "VK")
 
 
 def test_the_customer_is_included() -> None:
