@@ -101,9 +101,10 @@ def _parameters(profile: str, role: str, what: str) -> bytes:
 
 
 def _shape(circuit: dict[str, Any]) -> CircuitShape:
-    heights = [int(circuit[name]) for name in HEIGHTS]
+    permutations, arithmetic, folds, decompositions = (int(circuit[name]) for name in HEIGHTS)
     widths = tuple(int(width) for width in circuit["widths"])
-    return CircuitShape(*heights, widths, int(circuit["log_order"]))
+    log_order = int(circuit["log_order"])
+    return CircuitShape(permutations, arithmetic, folds, decompositions, widths, log_order)
 
 
 def circuit_key(profile: str, role: str, circuit: dict[str, Any]) -> tuple[System, Key]:

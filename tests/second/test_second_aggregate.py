@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from support.checks import check, check_equal
 
-from air.aggregate.keys import TrustedKeys, decode_aggregates, pinned_aggregates
+from air.aggregate.keys import TrustedKeys, decode_aggregates
 from air.verification import verify_publication as first_verification
 from stark.recursion.system import CircuitShape as FirstShape
 from stark.recursion.system import circuit_system as first_system
@@ -62,28 +63,30 @@ def test_systems_of_circuits_by_the_listings(
     check_equal(own.digest().hex(), first.digest().hex())
 
 
-def test_all_pinned_keys_by_the_documents() -> None:
-    """Batches, joins and wraps, with the parameters that circuits.md prints."""
+def test_all_keys_by_the_documents() -> None:
+    """Batches, joins and wraps, pinned and kept; circuits.md prints their parameters, no others."""
 
-    def compare(own: Key, first: VerificationKey, what: str) -> None:
-        check_equal(own.parameters.data.hex(), first.parameters.encode().hex(), what)
-        check_equal(own.digest().hex(), first.digest.hex(), what)
+    def compare(role: str, named: str, own: Key, first: VerificationKey) -> None:
+        check_equal(own.parameters.data.hex(), first.parameters.encode().hex(), named)
+        check_equal(own.digest().hex(), first.digest.hex(), f"{role} {named}")
+        used.add((profile, role, named))
 
-    used = set()
-    entries = json.loads(KEYS.read_text("ascii"))["aggregates"]
-    check_equal(len(entries), len(pinned_aggregates()))
-    for entry in entries:
-        (keys,) = (k for k in pinned_aggregates().values() if k.shape.name == entry["shape"])
-        profile = entry["profile"]
-        compare(batch_key(profile, entry), keys.batch_key(), entry["shape"])
-        used.add((profile, "batch", entry["shape"]))
-        for level, (join, wrap) in enumerate(zip(entry["joins"], entry["wraps"], strict=True), 1):
-            what = f"{entry['shape']}, level {level}"
-            compare(circuit_key(profile, "join", join)[1], keys.join_key(level), what)
-            compare(circuit_key(profile, "wrap", wrap)[1], keys.wrap_key(level), what)
-            for role, one in (("join", join), ("wrap", wrap)):
-                used.add((profile, role, "-".join(one[name] for name in HEIGHTS)))
-        check_equal(aggregate_digest(entry, 2).hex(), keys.digest(2).hex())
+    used: set[tuple[str, str, str]] = set()
+    for table in (KEYS.read_bytes(), TABLE):
+        first = {(k.profile, k.shape.name): k for k in decode_aggregates(table)}
+        entries = json.loads(table)["aggregates"]
+        check_equal(len(entries), len(first))
+        for entry in entries:
+            profile = entry["profile"]
+            keys = first[profile, entry["shape"]]
+            compare("batch", entry["shape"], batch_key(profile, entry), keys.batch_key())
+            for role, first_key in (("join", keys.join_key), ("wrap", keys.wrap_key)):
+                for level, circuit in enumerate(entry[f"{role}s"], 1):
+                    named = "-".join(circuit[name] for name in HEIGHTS)
+                    own = circuit_key(profile, role, circuit)[1]
+                    compare(role, named, own, first_key(level))
+            levels = len(entry["wraps"])
+            check_equal(aggregate_digest(entry, levels).hex(), keys.digest(levels).hex())
     check_equal(used, set(printed_parameters()))
 
 
@@ -186,6 +189,22 @@ def test_both_verifiers_refuse_alike(name: str) -> None:
         name,
     )
     check(found == code or (code is None and found != "accepted"), f"{name}: {found}")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_both_verifiers_on_changed_bits(seed: int) -> None:
+    chance = Random(seed)
+    bounds = (0, END, PROOF, PROOF + 20_000, len(DATA))
+    region = seed % 4
+    at = chance.randrange(bounds[region], bounds[region + 1])
+    data, (table, digest) = changed(at, 1 << chance.randrange(8)), given()
+    trusted = TrustedKeys(decode_aggregates(table), digest)
+    found = same(
+        lambda: first_verification(data, trusted=trusted),
+        lambda: verify_aggregate(data, given=given()),
+        f"byte {at}",
+    )
+    check(found != "accepted", f"byte {at}")
 
 
 def test_public_values_are_those_of_the_statement() -> None:
