@@ -20,6 +20,7 @@ from stark.constraints.expression import Part
 from stark.field.koalabear import GENERATOR, P, root_of_unity
 from stark.hash.poseidon import POSEIDON1, round_constants
 from stark.hash.sha256 import encode_elements, injected_node_digest, leaf_digest, node_digest
+from stark.recursion.system import CircuitShape, circuit_system
 from stark.system import System, Table, table_digest
 from stark.verifier.layout import TableLayout
 
@@ -31,7 +32,7 @@ def computed(name: str) -> Any:
     return json.loads(json.dumps(derived.derive(name)))
 
 
-@pytest.mark.parametrize("document", ["format.md", "systems.md", "tables.md"])
+@pytest.mark.parametrize("document", ["format.md", "systems.md", "tables.md", "circuits.md"])
 def test_printed_values_are_recomputed(document: str) -> None:
     lines = printed(document)
     check(len(lines) > 5, f"{document}: only {len(lines)} values")
@@ -39,8 +40,17 @@ def test_printed_values_are_recomputed(document: str) -> None:
         check_equal(value, resolve(computed(file), path), f"{document}: {file}: {path}")
 
 
+CIRCUITS = [
+    CircuitShape(15, 15, 12, 12, (2, 6, 20), 20),
+    CircuitShape(16, 16, 13, 10, (1, 5, 19, 20), 19),
+    CircuitShape(4, 4, 4, 4, (31,), 1),
+    CircuitShape(7, 3, 5, 0, (3, 1), 24),
+]
+
+
 def compare_system(
-    listed: tuple[list[listing.ListedTable], dict[str, int], bytes], system: System
+    listed: tuple[list[listing.ListedTable], dict[str, int], bytes],
+    system: System,
 ) -> None:
     tables, widths, digest = listed
     check_equal(widths, {bus.name: bus.width for bus in system.buses})
@@ -52,7 +62,8 @@ def compare_system(
             check_equal(one, other, f"node {index} of {table.name}")
         check_equal([c[0] for c in own.constraints], [c.label for c in table.constraints])
         check_equal(own.digest().hex(), table_digest(table).hex(), table.name)
-        check_equal(own.next_columns(), [list(table.next_columns[part]) for part in Part])
+        if not system.whole_rows:
+            check_equal(own.next_columns(), [list(table.next_columns[part]) for part in Part])
         degree = own.degree
         check_equal(degree, table.degree)
         chunks = max(2, degree) if system.zk else max(1, degree - 1)
@@ -71,6 +82,17 @@ def test_listings_of_a_batch(shape: Shape) -> None:
     check_equal(constants, [list(row) for row in round_constants(POSEIDON1)])
     sizes = shape.log_rows, shape.log_slots, shape.log_capacity
     compare_system(listing.batch_tables(*sizes, constants), batch_system(shape, zk=True))
+
+
+@pytest.mark.parametrize("shape", CIRCUITS, ids=str)
+@pytest.mark.parametrize("zk", [False, True])
+@pytest.mark.parametrize("whole_rows", [False, True])
+def test_listings_of_a_circuit(shape: CircuitShape, zk: bool, whole_rows: bool) -> None:
+    constants = [list(row) for row in round_constants(POSEIDON1)]
+    listed = listing.circuit_tables(
+        shape.log_heights, shape.widths, shape.log_order, constants, zk=zk, whole_rows=whole_rows
+    )
+    compare_system(listed, circuit_system(shape, zk=zk, whole_rows=whole_rows))
 
 
 def documented_columns(shape: Shape) -> dict[str, dict[str, Sequence[int]]]:
@@ -190,3 +212,28 @@ def test_table_of_widths() -> None:
         cells = [cell.split("(")[0].strip() for cell in line.strip("|").split("|")][1:7]
         check_equal(tuple(map(int, cells)), stated_widths(table), table.name)
         check(TableLayout.of(table).value_count > sum(stated_widths(table)[:3]), table.name)
+
+
+@pytest.mark.parametrize("shape", CIRCUITS, ids=str)
+def test_table_of_widths_of_a_circuit(shape: CircuitShape) -> None:
+    text = (listing.DOCUMENTS / "circuits.md").read_text(encoding="utf-8").split("## 6.")[1]
+    terms = {"w": len(shape.widths), "y": -(-shape.log_order // 2)}
+    plain, hidden = (circuit_system(shape, zk=zk, whole_rows=False) for zk in (False, True))
+    for table, masked in zip(plain.tables, hidden.tables, strict=True):
+        line = next(one for one in text.splitlines() if one.startswith(f"| `{table.name}` |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        stated = [sum(terms.get(t) or int(t) for t in one.split(" + ")) for one in cells[1:6]]
+        check_equal(tuple(stated), stated_widths(table)[:5], table.name)
+        chunks = f"{masked.quotient_chunks}, {table.quotient_chunks}"
+        check_equal(cells[6], chunks, table.name)
+        check_equal(masked.width(Part.MAIN), stated[1] + 5, table.name)
+        check_equal(len(masked.constraints), stated[3] + 5, table.name)
+        check_equal(str(table.next_columns[Part.AUXILIARY][0]), cells[8], table.name)
+        following = list(table.next_columns[Part.MAIN])
+        check_equal(following, stated_columns(cells[7]), table.name)
+
+
+def stated_columns(text: str) -> list[int]:
+    """Columns from ranges like ``0 … 15, 164 … 175``."""
+    ranges = [] if text == "none" else [part.split(" … ") for part in text.split(", ")]
+    return [column for low, high in ranges for column in range(int(low), int(high) + 1)]

@@ -11,17 +11,24 @@ from typing import Any
 
 from golden import publication
 from golden.annotate import annotate
-from golden.describe import describe_system
+from golden.describe import describe_key, describe_system
 from golden.make import CONTEXT, HERE, NAMES, golden_example, load
 from golden.primitives import primitives
 from golden.rejections import rejections
 
+from air.aggregate.keys import decode_aggregates
 from air.keys import pinned_roots, profile_parameters, shipped_shapes, verification_key
-from air.publication import Publication, chained_digests
+from air.publication import (
+    AggregatedPublication,
+    Publication,
+    chained_digests,
+    decode_publication,
+)
 from air.shape import Shape
 from air.tables.batch import batch_system
-from air.verification import batch_contexts, batch_publics
+from air.verification import aggregate_publics, batch_contexts, batch_publics
 from stark.soundness.search import PROFILES
+from stark.system import table_digest
 
 KEYS = HERE.parents[1] / "docs" / "keys.json"
 LINE = 100
@@ -33,6 +40,7 @@ def names() -> list[str]:
     return [
         *systems,
         *(f"{name}.transcript" for name in (*NAMES, "publication")),
+        "aggregated.wrap",
         "primitives",
         "rejections",
     ]
@@ -52,6 +60,8 @@ def derive(name: str) -> Any:
         )
     if subject == "publication":
         return _publication_transcript()
+    if subject == "aggregated":
+        return _aggregated_wrap()
     golden = load(subject)
     return annotate(golden.key, golden.proof, golden.publics, CONTEXT)
 
@@ -66,6 +76,31 @@ def _publication_transcript() -> Any:
         batch_contexts(kept.statement)[0],
         brief=True,
     )
+
+
+def _aggregated_wrap() -> Any:
+    """What the kept aggregate is verified with, after its file alone and the kept keys."""
+    kept = decode_publication((HERE / "aggregated.proof").read_bytes())
+    if not isinstance(kept, AggregatedPublication):
+        raise ValueError("the kept aggregate is another publication")
+    (keys,) = decode_aggregates((HERE / "aggregated.keys.json").read_bytes())
+    key = keys.wrap_key(1)
+    publics = aggregate_publics(kept, keys.shape)
+    return {
+        "tables": [
+            {
+                "name": table.name,
+                "nodes": len(table.symbolic.graph.nodes),
+                "constraints": len(table.constraints),
+                "digest": table_digest(table).hex(),
+            }
+            for table in key.system.tables
+        ],
+        "key": describe_key(key),
+        "aggregate_key_digest": keys.digest(1).hex(),
+        "context": publics.context.hex(),
+        "publics": list(publics.wrap_digest()),
+    }
 
 
 def key_entry(shape: Shape) -> dict[str, Any]:

@@ -145,6 +145,7 @@ class ListedTable:
         self.constraints: list[tuple[str, Value]] = []
         self.messages: list[tuple[str, list[Value], list[Value], str, bool]] = []
         self.groups: list[tuple[list[str], Value, Value]] = []
+        self.signed: set[str] = set()
 
     def statements(self) -> dict[str, Any]:
         """The names that a listing uses."""
@@ -159,6 +160,8 @@ class ListedTable:
             "constant": self.graph.constant,
             "next": self._next,
             "is_first_row": lambda: self.graph.build(SELECTOR, FIRST),
+            "extension": self._extension,
+            "signed": self.signed.add,
             "send": lambda *message: self._message(*message, False),
             "receive": lambda *message: self._message(*message, True),
             **{
@@ -182,6 +185,12 @@ class ListedTable:
     def _periodic(self, values: list[int]) -> Value:
         self.periodics.append([value % P for value in values])
         return self.graph.build(PERIODIC, len(self.periodics) - 1)
+
+    def _extension(self, cells: Sequence[Value]) -> Value:
+        element = cells[0]
+        for k in range(1, 5):
+            element = element + self.graph.challenge(BASIS, k) * cells[k]
+        return element
 
     def _constrain(self, selector: int | None, label: str, values: Sequence[Value]) -> None:
         for i, value in enumerate(values):
@@ -296,7 +305,10 @@ def text(value: str) -> bytes:
 
 
 def listed_tables(
-    listings: Sequence[tuple[str, str, int]], zk: bool, names: dict[str, Any]
+    listings: Sequence[tuple[str, str, int]],
+    zk: bool,
+    names: dict[str, Any],
+    whole_rows: bool = False,
 ) -> tuple[list[ListedTable], dict[str, int], bytes]:
     """Tables from (name, listing, log_height), the widths of the buses, the system digest.
 
@@ -319,6 +331,9 @@ def listed_tables(
     data = [b"stark/system/v1", number(zk), number(len(widths)), number(len(tables))]
     data += [text(bus) + number(width) for bus, width in widths.items()]
     data += [table.digest() for table in tables]
+    signed = set[str]().union(*(table.signed for table in tables))
+    data += [text("signed bus") + number(numbers[bus] - 1) for bus in widths if bus in signed]
+    data += [text("whole rows")] if whole_rows else []
     return tables, widths, hashlib.sha256(b"".join(data)).digest()
 
 
@@ -354,3 +369,31 @@ def batch_tables(
     }
     listings = [(table, found[table], height) for table, height in heights.items()]
     return listed_tables(listings, True, names)
+
+
+def circuit_tables(
+    log_heights: dict[str, int],
+    widths: Sequence[int],
+    log_order: int,
+    constants: Sequence[Sequence[int]],
+    *,
+    zk: bool,
+    whole_rows: bool,
+) -> tuple[list[ListedTable], dict[str, int], bytes]:
+    """The system of a circuit; ``log_heights`` by the names of the tables."""
+    found = blocks("circuits.md", "air")
+    roots = [pow(3, (P - 1) >> k, P) for k in range(25)]
+    names = {
+        "prelude": blocks("tables.md", "air")["poseidon"] + found["wires"],
+        "p": P,
+        "half": (P + 1) // 2,
+        "rc": constants,
+        "row": POSEIDON_ROW,
+        "root": roots,
+        "inverse_root": [pow(root, -1, P) for root in roots],
+        "widths": list(widths),
+        "log_order": log_order,
+    }
+    tables = ("permutation", "arithmetic", "fold", "decomposition")
+    listings = [(table, found[table], log_heights[table]) for table in tables]
+    return listed_tables(listings, zk, names, whole_rows)

@@ -299,23 +299,34 @@ class Publication:
     batches: list[Batch]
 
 
-def read_publication(data: bytes) -> Publication:
-    """Checks 1 and 2 of format.md, section 3."""
-    require(len(data) <= LARGEST_FILE, "Limit", "the file is too long")
-    reader = Reader(data)
+def read_head(reader: Reader, version: int) -> Statement:
+    """The beginning of a publication of a version, up to its statement."""
+    require(reader.left() <= LARGEST_FILE, "Limit", "the file is too long")
     require(reader.take(8) == MAGIC, "Format", "this is not a publication")
-    require(reader.number(2) == VERSION, "Version", "the version is not known")
+    require(reader.number(2) == version, "Version", "the version is not known")
     size = reader.number(4)
     require(size <= LARGEST_JSON, "Limit", "the statement is too long")
     statement = read_statement(reader.take(size))
     require(statement.batches <= MOST_BATCHES, "Limit", "too many batches")
+    return statement
+
+
+def read_one_proof(reader: Reader) -> bytes:
+    """A proof after its length."""
+    size = reader.number(4)
+    require(size <= LARGEST_PROOF, "Limit", "a proof is too long")
+    return reader.take(size)
+
+
+def read_publication(data: bytes) -> Publication:
+    """Checks 1 and 2 of format.md, section 3."""
+    reader = Reader(data)
+    statement = read_head(reader, VERSION)
     blind, before = elements(reader.take(32)), elements(reader.take(32))
     batches = []
     for _ in range(statement.batches):
         after, root = elements(reader.take(32)), elements(reader.take(32))
-        size = reader.number(4)
-        require(size <= LARGEST_PROOF, "Limit", "a proof is too long")
-        batches.append(Batch(after, root, reader.take(size)))
+        batches.append(Batch(after, root, read_one_proof(reader)))
     reader.end()
     return Publication(statement, blind, before, batches)
 

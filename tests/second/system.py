@@ -1,4 +1,6 @@
-"""Systems: listings of tables become graphs, constraints and digests (systems.md, tables.md).
+"""Systems: listings of tables become graphs, constraints and digests.
+
+See systems.md, and tables.md and circuits.md for the tables of batches and of circuits.
 
 The listings are taken from the documents as they stand there and executed, with the statements of
 systems.md, section 1, as functions. A test that compares digests thus tests what is printed.
@@ -31,8 +33,9 @@ ALPHA, BETA, GAMMA, ELEMENT_X = range(4)
 
 @cache
 def listings() -> dict[str, str]:
-    """The blocks marked `air NAME` of systems.md and tables.md."""
-    text = (DOCS / "systems.md").read_text("utf-8") + (DOCS / "tables.md").read_text("utf-8")
+    """The blocks marked `air NAME` of systems.md, tables.md and circuits.md."""
+    names = ("systems.md", "tables.md", "circuits.md")
+    text = "".join((DOCS / name).read_text("utf-8") for name in names)
     return dict(re.findall(r"^```air ([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
@@ -198,6 +201,7 @@ class Table:
         self.messages: list[Message] = []
         self.groups: list[Fraction] = []
         self.masks: list[Expression] = []
+        self.signed: set[str] = set()
         self.zk = False
 
     def read(self, *texts: str, **names: Any) -> None:
@@ -212,6 +216,8 @@ class Table:
             "public_array": lambda name, n: [self._public(f"{name}[{i}]") for i in range(n)],
             "periodic": self._periodic,
             "constant": graph.expression,
+            "extension": self._extension,
+            "signed": self.signed.add,
             "next": self._next,
             "is_first_row": lambda: graph.build(SELECTOR, FIRST),
             "every_row": self._constrain(None),
@@ -241,6 +247,12 @@ class Table:
     def _next(self, column: Expression) -> Expression:
         kind, part, number, _ = self.graph.nodes[column.index]
         return self.graph.build(kind, part, number, 1)
+
+    def _extension(self, cells: Sequence[Expression]) -> Expression:
+        e = cells[0]
+        for k in range(1, 5):
+            e = e + self.graph.challenge(ELEMENT_X, k) * cells[k]
+        return e
 
     def _constrain(self, selector: int | None) -> Callable[..., None]:
         def statement(label: str, *expressions: Expression) -> None:
@@ -389,6 +401,9 @@ class System:
         data = [b"stark/system/v1", n(self.zk), n(len(self.widths)), n(len(self.tables))]
         data += [text(bus) + n(width) for bus, width in self.widths.items()]
         data += [table.digest() for table in self.tables]
+        signed = {bus for table in self.tables for bus in table.signed}
+        for i, bus in enumerate(self.widths):
+            data += [text("signed bus"), n(i)] if bus in signed else []
         if self.whole_rows:
             data.append(text("whole rows"))
         return hashlib.sha256(b"".join(data)).digest()
@@ -464,15 +479,57 @@ class Shape:
 
 
 @cache
-def batch_system(shape: Shape) -> System:
-    """The system of the batches of a shape."""
+def batch_system(shape: Shape, zk: bool = True, whole_rows: bool = False) -> System:
+    """The system of the batches of a shape; with masks if they are published."""
     tables = []
     for name, log_height in shape.heights().items():
         table = Table(name, log_height)
         known = {"rc": round_constants(), "row": ROW, "half": (P + 1) // 2}
         table.read(listings()["poseidon"], listings()[name], slots=1 << shape.log_slots, **known)
         tables.append(table)
-    return System(tables, zk=True)
+    return System(tables, zk, whole_rows)
+
+
+@dataclass(frozen=True)
+class CircuitShape:
+    """The shape of a circuit (circuits.md, section 1)."""
+
+    log_permutations: int
+    log_arithmetic: int
+    log_folds: int
+    log_decompositions: int
+    widths: tuple[int, ...]
+    log_order: int
+
+    def heights(self) -> dict[str, int]:
+        """The tables in order, with the logarithms of their heights."""
+        return {
+            "permutation": self.log_permutations,
+            "arithmetic": self.log_arithmetic,
+            "fold": self.log_folds,
+            "decomposition": self.log_decompositions,
+        }
+
+
+@cache
+def circuit_system(shape: CircuitShape, zk: bool, whole_rows: bool) -> System:
+    """The system of the circuits of a shape."""
+    roots = [root(k) for k in range(25)]
+    known: dict[str, Any] = {
+        "rc": round_constants(),
+        "row": ROW,
+        "half": (P + 1) // 2,
+        "root": roots,
+        "inverse_root": [pow(w, -1, P) for w in roots],
+        "widths": shape.widths,
+        "log_order": shape.log_order,
+    }
+    tables = []
+    for name, log_height in shape.heights().items():
+        table = Table(name, log_height)
+        table.read(*(listings()[part] for part in ("poseidon", "wires", name)), **known)
+        tables.append(table)
+    return System(tables, zk, whole_rows)
 
 
 def batch_preprocessed(shape: Shape) -> dict[str, list[list[int]]]:

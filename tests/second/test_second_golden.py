@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.checks import check, check_equal
 
+from .aggregate import Aggregate, sponge
 from .field import as_ext, invert, mul, root
 from .kept import CONTEXT, file, golden, kept_proof, verdict
 from .poseidon import compress, permute, round_constants
@@ -251,15 +252,10 @@ def test_aggregate_of_three_batches() -> None:
     said = [*blocks, header, publication.digest_before, after, statement.root]
     check_equal(sponge(b"SLj1", said), kept["join_digest"])
     check_equal(sponge(b"SLw1", [*blocks, kept["join_digest"]]), kept["publics"])
+    aggregate = Aggregate(statement, publication.blind, publication.digest_before, b"")
+    check_equal(aggregate.context().hex(), kept["context"])
+    check_equal(aggregate.publics(), {"permutation": kept["publics"]})
     length = int.from_bytes(three[10:14], "little")
     file = three[:8] + bytes([2, 0]) + three[10 : 14 + length + 64] + bytes(4)
     check_equal(len(file), kept["file_bytes"])
     check_equal(sha256(file).hexdigest(), kept["file_sha256"])
-
-
-def sponge(name: bytes, blocks: list[list[int]]) -> list[int]:
-    """S of section 16."""
-    state = [0] * 8 + [int.from_bytes(name, "little"), 8 * len(blocks)] + [0] * 6
-    for block in blocks:
-        state = permute([*block, *state[8:]])
-    return state[:8]

@@ -31,6 +31,8 @@ MAGIC = b"STARKprf"
 VERSION = 1
 LARGEST_PROOF = 1 << 28
 SUITE = b"sha256" + bytes(26)
+ALGEBRAIC_SUITE = b"poseidon1-koalabear-w16-8-20" + bytes(4)
+"""The suite of inner proofs; their keys have digests, but no such proof is verified here."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Parameters:
     final_length: int
 
 
-def read_parameters(data: bytes) -> Parameters:
-    """Legal parameters from their 50 bytes."""
+def read_parameters(data: bytes, suites: Sequence[bytes] = (SUITE,)) -> Parameters:
+    """Legal parameters from their 50 bytes, with one of these hash suites."""
     reader = Reader(data)
     log_blowup, queries, regime, multiplicity, batching, a, log_final, cap_height = (
         reader.number(size) for size in (1, 2, 1, 2, 1, 1, 1, 1)
@@ -60,7 +62,7 @@ def read_parameters(data: bytes) -> Parameters:
     zk, slack = reader.number(1), reader.number(1)
     require(zk <= 1, "Canonical", "zk is neither 0 nor 1")
     require(regime <= 1 and batching <= 1, "Params", "the regime or the batching is not known")
-    require(reader.take(32) == SUITE, "Suite", "the hash suite is not known")
+    require(reader.take(32) in suites, "Suite", "the hash suite is not known")
     legal = (
         1 <= log_blowup <= 5
         and 1 <= queries <= 1024
@@ -99,7 +101,7 @@ class Key:
 
 def make_key(system: System, parameters: bytes, preprocessed: Sequence[bytes]) -> Key:
     """The key of a system with these parameters and this preprocessed root, if there is one."""
-    known = read_parameters(parameters)
+    known = read_parameters(parameters, (SUITE, ALGEBRAIC_SUITE))
     return Key(system.digest(), known, system.shape(), tuple(preprocessed))
 
 
