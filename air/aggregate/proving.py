@@ -9,12 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from air.aggregate.circuits import WRAP_LOG_LEAST, join_circuit, wrap_circuit
+from air.aggregate.circuits import WRAP_LOG_LEAST, empty_root, join_circuit, wrap_circuit
 from air.aggregate.keys import inner_batch_system, layer_parameters
 from air.aggregate.publics import AggregatePublics, context_blocks
 from air.encoding import node_digest
 from air.shape import Shape
-from air.tree import EMPTY_BATCH
 from air.witness import Batch
 from stark.field.extension import DEGREE
 from stark.prover.keygen import ProvingKey, generate_key
@@ -85,16 +84,15 @@ def prove_batch(
 
 def joined_publics(left: Node, right: Node | None) -> AggregatePublics:
     """What the join of two nodes says; ``None`` for an absent right child."""
-    absent = EMPTY_BATCH
-    for _ in range(left.level):
-        absent = node_digest(absent, absent)
     return AggregatePublics(
         context=left.publics.context,
         count=left.publics.count + (right.publics.count if right else 0),
         first=left.publics.first,
         digest_in=left.publics.digest_in,
         digest_out=(right or left).publics.digest_out,
-        root=node_digest(left.publics.root, right.publics.root if right else absent),
+        root=node_digest(
+            left.publics.root, right.publics.root if right else empty_root(left.level)
+        ),
     )
 
 
