@@ -154,7 +154,7 @@ def _costs(tables: Sequence[Table], heights: Mapping[str, int]) -> list[_Table]:
             auxiliary=_row_bytes(table, Part.AUXILIARY),
             hashed=_WORD * sum(cells(table, tree) for tree in Tree),
             permuted=_row_permutations(table),
-            chunks=table.quotient_chunks,
+            chunks=table.whole_chunks,
         )
         for table in tables
     ]

@@ -47,6 +47,11 @@ class Table:
         return self.symbolic.name
 
     @property
+    def whole_chunks(self) -> int:
+        """Chunks that the quotient of columns without masks fills."""
+        return max(1, self.degree - 1)
+
+    @property
     def log_height(self) -> int:
         return self.symbolic.log_height
 

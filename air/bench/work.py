@@ -17,6 +17,7 @@ from stark.field.extension import DEGREE
 from stark.field.memory import LANES, padded_width
 from stark.hash.sha256 import ELEMENT_BYTES
 from stark.merkle.multiproof import TreeShape, group_indices
+from stark.prover.masks import mask_length
 from stark.system import Table
 from stark.verifier.deep import TREE_OF
 from stark.verifier.key import VerificationKey
@@ -129,7 +130,7 @@ class BatchWork:
         work, speeds = RoundWork(), self.speeds
         self._grind(work, "work constraints")
         for table in self.tables:
-            rows, chunks = table.height, table.quotient_chunks
+            rows, chunks = table.height, table.whole_chunks
             each = speeds.constraints(table)
             work.add("constraints interpreted", "row", chunks * rows, each)
             # Fixed columns are never kept; the others only if memory allows.
@@ -250,10 +251,12 @@ class BatchWork:
         slack = self.parameters.log_slack
         if tree is Tree.QUOTIENT:
             return sum(
-                (table.quotient_chunks - 1) * DEGREE * (table.height >> slack)
+                (table.quotient_chunks - 1) * DEGREE * mask_length(table.height, self.parameters)
                 for table in self.tables
             )
-        count = sum((table.height >> slack) * cells(table, tree) for table in self.tables)
+        count = sum(
+            mask_length(table.height, self.parameters) * cells(table, tree) for table in self.tables
+        )
         if mask_cells(tree, True):
             heights = [log_size - self.parameters.log_blowup for log_size, _ in shape.groups]
             count += sum(DEGREE * ((1 << log) + (1 << log >> slack)) for log in heights)

@@ -156,7 +156,7 @@ def commit(
     if keep_cosets:
         for table, one in zip(tables, columns, strict=True):
             if one is not None:
-                one.keep(table.quotient_chunks)
+                one.keep(table.whole_chunks)
     return Commitment(tables, tree, columns, parameters, masks)
 
 

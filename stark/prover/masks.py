@@ -15,11 +15,22 @@ from stark.hash.sha256 import SALT_BYTES, encode_elements
 from stark.hash.suite import SALT_KEY_ELEMENTS, SUITES
 from stark.prover.polynomials import add_mod, subtract_mod
 from stark.prover.randomness import PIECE, Randomness, field_elements
+from stark.soundness.estimate import hiding_coefficients
 from stark.soundness.parameters import ProtocolParameters
 from stark.system import Table
 from stark.verifier.layout import Tree, cells
 
 Matrix = NDArray[np.uint32]
+
+
+def mask_length(table_height: int, parameters: ProtocolParameters) -> int:
+    """Random coefficients per column of a table, and per pair of its chunks.
+
+    A power of two that is enough for what a proof shows of a column, which does not depend on the
+    height. More would hide nothing more, and would cost time: the quotient grows by them.
+    """
+    enough = hiding_coefficients(2, parameters.queries)
+    return min(table_height >> parameters.log_slack, 1 << (enough - 1).bit_length())
 
 
 class Masks:
@@ -30,13 +41,17 @@ class Masks:
         self._source = source
 
     def slack(self, table_height: int) -> int:
-        """Random coefficients per column: all that the degree bound leaves."""
+        """Coefficients that the degree bound leaves beyond the height."""
         return table_height >> self._parameters.log_slack
 
+    def length(self, table_height: int) -> int:
+        """Random coefficients per column and per pair of chunks."""
+        return mask_length(table_height, self._parameters)
+
     def columns(self, table: Table, tree: Tree, padded: int) -> Matrix:
-        """Coefficients r of the masks (X^N - 1) r of a table's columns, (slack, padded width)."""
+        """Coefficients r of the masks (X^N - 1) r of a table's columns, (length, padded width)."""
         return self._matrix(
-            f"{tree.label} of {table.name}", self.slack(table.height), cells(table, tree), padded
+            f"{tree.label} of {table.name}", self.length(table.height), cells(table, tree), padded
         )
 
     def terminals(self, tables: Sequence[Table]) -> list[Matrix]:
@@ -49,11 +64,11 @@ class Masks:
         return [*result, subtract_mod(np.zeros(DEGREE, np.uint32), total)] if tables else []
 
     def chunks(self, table: Table) -> list[Matrix]:
-        """For each pair of neighbouring quotient chunks, what one lends the other: (slack, 5)."""
-        slack = self.slack(table.height)
+        """For each pair of neighbouring quotient chunks, what one lends the other: (length, 5)."""
+        length = self.length(table.height)
         return [
-            field_elements(self._source, f"chunk {chunk} of {table.name}", slack * DEGREE).reshape(
-                slack, DEGREE
+            field_elements(self._source, f"chunk {chunk} of {table.name}", length * DEGREE).reshape(
+                length, DEGREE
             )
             for chunk in range(table.quotient_chunks - 1)
         ]

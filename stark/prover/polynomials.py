@@ -24,6 +24,7 @@ from stark.field.extension_kernels import powers
 from stark.field.koalabear import P, root_of_unity
 from stark.field.montgomery import from_montgomery
 from stark.field.ntt import bit_reversal, coset_shift, evaluate_on_coset, interpolate
+from stark.field.remainders import remainder
 from stark.field.rows import add_multiple
 
 Matrix = NDArray[np.uint32]
@@ -97,6 +98,17 @@ class Polynomials:
         finally:
             # Sums mod p are exact: this restores what was there.
             self._spread.add_to(self.coefficients, -constant)
+
+    def few(self, shift: int, length: int) -> Matrix:
+        """Values at shift * w^i for the root w of order ``length``, (length, padded width).
+
+        ``length`` is a power of two, up to N and not below the overflow's.
+        """
+        coefficients = remainder(self.coefficients, pow(shift, length, P), length)
+        if self.overflow is not None:
+            spread = _Spread.of(self.overflow, length.bit_length() - 1)
+            spread.add_to(coefficients, pow(shift, len(self.coefficients), P))
+        return evaluate_on_coset(coefficients, shift, coefficients)
 
     def at(self, point: Element, weights: Matrix | None = None) -> list[Element]:
         """All columns at a point of the extension, padding included.

@@ -29,8 +29,15 @@ class CosetSelectors:
 
 def coset_selectors(log_height: int, shift: int) -> CosetSelectors:
     """Selectors at shift * w^i; see :func:`stark.verifier.out_of_domain.selectors_at`."""
+    return selectors_at(domain_points(log_height, shift), log_height, shift)
+
+
+def selectors_at(points: Column, log_height: int, shift: int) -> CosetSelectors:
+    """Selectors at points of one coset, shift <w>, in Montgomery form.
+
+    L_last is right at each point x that w x follows, cyclically.
+    """
     height = 1 << log_height
-    points = domain_points(log_height, shift)
     vanishing = (pow(shift, height, P) - 1) * inverse(height) % P
     to_first = np.ascontiguousarray(inverse_differences(points, ext.ONE)[0])
     first = multiply_by_scalar(to_first, scalar_to_montgomery(vanishing))

@@ -160,13 +160,21 @@ def estimate(figures: SystemFigures, parameters: ProtocolParameters) -> Report:
     return Report(figures, parameters, regime, rounds)
 
 
+def hiding_coefficients(points: int, queries: int) -> int:
+    """Random coefficients per column that hide what a proof reveals of it.
+
+    A query shows one row of the trace and the quotient at its point. The quotient depends on the
+    row and, if the table has constraints between rows (``points`` is 2, else 1), on the next one,
+    which is not shown: masks must make both uniform. An out-of-domain point shows one extension
+    value (5 elements) of a column. Hence points * (queries + 5) + 1 coefficients.
+    """
+    return points * (queries + DEGREE) + 1
+
+
 def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> None:
     """With zero knowledge, refuse tables whose slack is smaller than what a proof reveals.
 
-    A query shows one row of the trace and the quotient at its point. The quotient depends on the
-    row and, if the table has constraints between rows, on the next one, which is not shown: masks
-    must make both uniform. An out-of-domain point shows one extension value (5 elements) of a
-    column. Hence points * (queries + 5) + 1 coefficients.
+    See :func:`hiding_coefficients`.
 
     Raises
     ------
@@ -176,7 +184,7 @@ def check_randomness(figures: SystemFigures, parameters: ProtocolParameters) -> 
     if not parameters.zk:
         return
     for table in figures.tables:
-        needed = table.points * (parameters.queries + DEGREE) + 1
+        needed = hiding_coefficients(table.points, parameters.queries)
         present = (1 << table.log_height) >> parameters.log_slack
         if present < needed:
             check = f"random coefficients per column of table {table.name}"

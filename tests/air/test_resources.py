@@ -68,7 +68,7 @@ def test_tables_are_those_of_the_system(name: str) -> None:
     tables = batch_system(shape, zk=True).tables
     for table, counted in zip(tables, _tables(shape, zk=True), strict=True):
         assert counted.height == table.height
-        assert counted.chunks == table.quotient_chunks
+        assert counted.chunks == table.whole_chunks
         parts = zip(Part, (counted.fixed, counted.main, counted.auxiliary), strict=True)
         for part, row_bytes in parts:
             elements = 5 if part is Part.AUXILIARY else 1

@@ -23,7 +23,7 @@ from stark.field.montgomery import scalar_to_montgomery
 from stark.merkle.multiproof import read_opening
 from stark.prover.commitment import Commitment
 from stark.prover.keygen import generate_key
-from stark.prover.masks import Masks
+from stark.prover.masks import Masks, mask_length
 from stark.prover.prove import Prover, prove
 from stark.prover.randomness import SystemRandomness, field_elements
 from stark.soundness.parameters import ProtocolParameters
@@ -231,7 +231,7 @@ def functionals(
 @pytest.mark.parametrize("shape", [Shape(12, 5, 9), Shape(20, 18, 9)])
 def test_masks_have_the_rank_that_openings_take(shape: Shape) -> None:
     """For every table of the statement: with as many coefficients as functionals all opened values
-    of a column are independent and uniform, with one fewer they are not, and the slack has them.
+    of a column are independent and uniform, with one fewer they are not, and masks have them.
 
     The values at stake are those at the queried points and, where constraints reach to the next
     row, at the points one row on (the quotient depends on them), and at zeta and w zeta.
@@ -251,7 +251,7 @@ def test_masks_have_the_rank_that_openings_take(shape: Shape) -> None:
             points += [point * step % P for point in queried if point * step % P not in queried]
             extension_points.append(ext.scale(zeta, step))
         taken = len(points) + 5 * len(extension_points)
-        assert taken < table.height >> chosen.log_slack
+        assert taken < mask_length(table.height, chosen)
         matrix = functionals(points, extension_points, taken)
         assert np.linalg.matrix_rank(field(matrix)) == taken
         assert np.linalg.matrix_rank(field(matrix[:, :-1])) == taken - 1
@@ -259,7 +259,7 @@ def test_masks_have_the_rank_that_openings_take(shape: Shape) -> None:
         assert all(pow(point, table.height, P) != 1 for point in points)
 
 
-def test_the_slack_is_used_in_every_committed_column() -> None:
+def test_masks_are_in_every_committed_column() -> None:
     """No committed column of a masked proof is below the height in degree, nor zero."""
     example = products(6, 6, 30)
     key = generate_key(hidden(example), zk_parameters())

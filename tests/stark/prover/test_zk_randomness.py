@@ -27,7 +27,7 @@ from stark.constraints.air import Air, AirBuilder
 from stark.errors import UsageError
 from stark.field.koalabear import P
 from stark.prover.commitment import Commitment
-from stark.prover.masks import Masks
+from stark.prover.masks import Masks, mask_length
 from stark.prover.prove import Prover, prove
 from stark.prover.randomness import SystemRandomness
 from stark.system import System
@@ -184,7 +184,7 @@ def test_k6_a_masked_quotient_has_two_chunks_or_more(chosen: Air) -> None:
     assert table.quotient_chunks == 2
     parameters = hidden_case().key.verification.parameters
     (mask,) = Masks(parameters, SystemRandomness()).chunks(table)
-    assert mask.shape == (table.height >> parameters.log_slack, 5)
+    assert mask.shape == (mask_length(table.height, parameters), 5)
 
 
 # ---- K4: two proofs share nothing
