@@ -1,67 +1,58 @@
-"""Proving a snapshot: placement, batches, statement, proofs, and the files of a publication."""
+"""Proving a snapshot: a run from placement to the files of a publication, which can be resumed."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from air.account_hashing import account_commitments, account_salts
 from air.aggregate.keys import aggregable
 from air.aggregate.publics import aggregate_context
-from air.aggregate.run import prove_aggregate
-from air.context import Context, Statement
-from air.context import Shape as ContextShape
-from air.encoding import DIGEST_LANES
+from air.aggregate.run import prove_aggregate, prove_published
+from air.context import Statement
 from air.inclusion.store import write_store
-from air.keys import DEFAULT_PROFILE, profile_parameters
-from air.placement import placement
-from air.planning import (
-    DEFAULT_MAX_LOG_ROWS,
-    Aggregates,
-    Fits,
-    Plan,
-    fixed_plan,
-    make_plan,
-)
-from air.publication import (
-    PROOF_FILE,
-    STATEMENT_FILE,
-    STORE_FILE,
-    AggregatedPublication,
-    BatchProof,
-    Publication,
-)
+from air.keys import DEFAULT_PROFILE
+from air.placing import PlacedAccounts, place
+from air.planning import DEFAULT_MAX_LOG_ROWS, fixed_plan
+from air.preparing import PreparedBatches, prepare_batches
+from air.publication import AggregatedPublication, Publication
 from air.resources import Workload, within
+from air.resuming import (
+    identified,
+    is_published,
+    manifest_of,
+    require_prepared,
+    require_same,
+)
+from air.run_costs import CHECKING, PLACING, WRITING, account_stages, plan_progress
+from air.run_places import RunPlaces
+from air.runs.folder import WorkFolder, refuse_unfinished
+from air.runs.progress import Progress, RunProgress
+from air.runs.scheduler import Kept
+from air.runs.seed import RunSeed
+from air.runs.workers import Borrowed, LocalPool, Workers
 from air.shape import Shape
 from air.snapshot.columns import TextColumn
 from air.snapshot.files import atomic_output
 from air.snapshot.table import Snapshot
-from air.tables.batch import batch_system
 from air.tree import upper_levels
 from air.verification import batch_contexts, verify_publication
-from air.witness import Batch, BatchAccounts, prepare_batch
+from air.witness import Batch
 from stark.errors import UsageError
-from stark.field.koalabear import P
 from stark.field.memory import buffers
-from stark.prover.keygen import ProvingKey, generate_key
-from stark.prover.prove import prove
-
-Progress = Callable[[str, int, int], None]
-"""Called with a phase, the number of steps done in it and their total."""
-
-_EMPTY = -1
+from stark.parallel import worker_count
 
 
 @dataclass(frozen=True)
 class ProofRun:
-    """What a run wrote, and how long its phases took, in seconds."""
+    """What a run wrote, and how long its phases took, in seconds; of a resumed run the last part
+    alone."""
 
     directory: Path
     proof_path: Path
@@ -69,26 +60,6 @@ class ProofRun:
     store_path: Path
     statement: Statement
     seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class PlacedAccounts:
-    """A snapshot in its slots, before anything is hashed.
-
-    Attributes
-    ----------
-    slots
-        (accounts,) slot of each account.
-    salts
-        (accounts, 32) uint8.
-    batches
-        The slots of each batch with all that the witness needs.
-    """
-
-    plan: Plan
-    slots: NDArray[np.int64]
-    salts: NDArray[np.uint8]
-    batches: list[BatchAccounts]
 
 
 @dataclass
@@ -116,9 +87,17 @@ def prove_snapshot(
     memory: int | None = None,
     store: str | os.PathLike[str] | None = None,
     aggregate: bool = True,
-    progress: Progress | None = None,
+    work: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    workers: Workers | Executor | int | None = None,
+    progress: Callable[[Progress], None] | RunProgress | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> ProofRun:
     """Prove ``snapshot`` and write the proof file, the statement and the inclusion store.
+
+    Proofs are kept in a work folder as they are finished, and removed with it when all files are
+    written. Stopped at any point, a run is finished by the same call with ``resume``: the same
+    statement, no finished proof made again.
 
     Parameters
     ----------
@@ -142,12 +121,28 @@ def prove_snapshot(
         Where the inclusion store goes, which is secret; by default into the same folder.
     aggregate
         Whether several batches are proven in one proof. Without it the file has a proof per batch.
+    work
+        The work folder, as secret as the store: see :mod:`air.runs.folder`. By default
+        ``OUT.work`` beside ``out``.
+    resume
+        Whether an unfinished run that is there is gone on with, in its shape and number of
+        batches; without one, a run begins.
+    workers
+        Who makes the proofs: processes of this machine, so many; or an executor of the caller's.
+        By default this process.
+    progress
+        Called in this thread whenever something happens; or the progress of a run that this is a
+        part of.
+    warn
+        Called with a line about each kept file that is of no use.
 
     Raises
     ------
     UsageError
-        If the snapshot does not fit any shape, or not the one that is asked for, or if a file could
-        not be written where it is to go: before anything is computed.
+        If the snapshot does not fit any shape, or not the one that is asked for; if a file could
+        not be written where it is to go: before anything is computed; if there is an unfinished
+        run and ``resume`` is not set, or it is of something else, or in use; or if the disk is
+        full: then what is finished is kept.
     Rejected
         If the verifier refuses the proof, which would be a fault of this program: nothing is
         written then.
@@ -155,109 +150,62 @@ def prove_snapshot(
     if batches is not None and shape is None:
         raise UsageError("a number of batches goes with a shape")
     clock = _Clock()
-    report = progress or (lambda phase, done, total: None)
-    nonce = secrets.token_bytes(32)
-    folder = Path(out)
-    store_path = Path(store) if store is not None else folder / STORE_FILE
-    for target in (folder / PROOF_FILE, store_path):
-        _require_place(target)
-    fits = within(memory, Workload.of(snapshot), profile)
-    rows = np.diff(snapshot.offsets)
-    fixed = None
-    aggregates = aggregable(profile) if aggregate else None
-    if shape is not None:
-        fixed = fixed_plan(shape, batches, rows, len(snapshot.registry), fits, aggregates)
-    placed = place(snapshot, master_key, nonce, max_log_rows, fixed, fits, aggregates)
-    clock.lap("placement")
-    publication, proven = prove_placed(snapshot, placed, nonce, profile, report, clock)
-    report("checking the proof", 0, 1)
-    proof_file = publication.encode()
-    verify_publication(proof_file, profiles=(profile,))
-    clock.lap("checking the proof")
-    for path in (folder, store_path.parent):
-        path.mkdir(parents=True, exist_ok=True)
-    run = ProofRun(
-        folder,
-        folder / PROOF_FILE,
-        folder / STATEMENT_FILE,
-        store_path,
-        publication.statement,
-        clock.seconds,
-    )
-    write_store(
-        run.store_path,
-        publication.statement,
-        TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
-        placed.salts,
-        placed.slots,
-        snapshot.offsets,
-        snapshot.assets,
-        snapshot.amount_limbs,
-        (batch.nodes for batch in proven),
-        upper_levels([batch.root for batch in proven]),
-    )
-    for path, data in (
-        (run.statement_path, publication.statement.encode()),
-        (run.proof_path, proof_file),
-    ):
-        with atomic_output(path) as file:
-            file.write(data)
+    run = RunProgress.of(progress)
+    workload = Workload.of(snapshot)
+    run.begin(account_stages(workload))
+    places = RunPlaces.of(out, store, work)
+    places.require_writable()
+    with WorkFolder(places.work, warn or (lambda line: None)) as kept, _team(workers) as team:
+        begun = kept.manifest
+        if begun is not None:
+            refuse_unfinished(places.work, resume)
+            require_same(begun, snapshot, master_key, profile, aggregate, shape, batches)
+            places.remove_partial()
+            done = is_published(begun, profile, places)
+            if done is not None:
+                kept.finish()
+                run.finish()
+                clock.lap("checking the proof")
+                return _run(places, done, clock)
+            shape, batches, aggregate = Shape.named(begun.shape), begun.batches, begun.aggregated
+        seed = RunSeed.fresh() if begun is None else begun.seed
+        fits = within(memory, workload, profile)
+        aggregates = aggregable(profile) if aggregate else None
+        fixed = None
+        if shape is not None:
+            rows = np.diff(snapshot.offsets)
+            fixed = fixed_plan(shape, batches, rows, len(snapshot.registry), fits, aggregates)
+        run.stage(PLACING)
+        placed = place(
+            snapshot, master_key, seed.nonce, max_log_rows, fixed, fits, aggregates, seed
+        )
+        clock.lap("placement")
+        plan_progress(run, workload, profile, placed.plan, 1 if team is None else team.count)
+        prepared = prepare_batches(snapshot, placed, seed.nonce, profile, seed, run.stage)
+        clock.lap("hashing accounts")
+        if begun is None:
+            kept.begin(manifest_of(snapshot, master_key, profile, seed, prepared))
+        else:
+            require_prepared(begun, prepared)
+        kept.scan(identified(prepared, profile))
+        publication = _prove(prepared, profile, run, clock, kept, team)
+        run.stage(CHECKING)
+        proof_file = publication.encode()
+        verify_publication(proof_file, profiles=(profile,))
+        clock.lap("checking the proof")
+        run.stage(WRITING)
+        _write_files(places, snapshot, placed, prepared, proof_file)
+        kept.finish()
     clock.lap("files")
     buffers.release()
-    return run
+    run.finish()
+    return _run(places, prepared.statement, clock)
 
 
-def _require_place(path: Path) -> None:
-    """``UsageError`` unless the file could be written, its folders made."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; a file goes there")
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{path} cannot be written: {folder} is no folder to write into")
-
-
-def place(
-    snapshot: Snapshot,
-    master_key: bytes,
-    nonce: bytes,
-    max_log_rows: int = DEFAULT_MAX_LOG_ROWS,
-    fixed: Plan | None = None,
-    fits: Fits | None = None,
-    aggregates: Aggregates | None = None,
-) -> PlacedAccounts:
-    """Put every account into its slot; salts and commitments included.
-
-    Without a fixed plan, a placement that overfills a batch (rows vary at random) is discarded for
-    one more batch; with one, that is a ``UsageError``.
-    """
-    rows = np.diff(snapshot.offsets)
-    plan = fixed or make_plan(
-        rows, len(snapshot.registry), max_log_rows, fits=fits, aggregates=aggregates
+def _run(places: RunPlaces, statement: Statement, clock: _Clock) -> ProofRun:
+    return ProofRun(
+        places.out, places.proof, places.statement, places.store, statement, clock.seconds
     )
-    epoch = snapshot.manifest.epoch
-    while True:
-        order = placement(master_key, epoch, nonce, plan.slots)
-        slots = order[: snapshot.accounts]
-        account_of = np.full(plan.slots, _EMPTY)
-        account_of[slots] = np.arange(snapshot.accounts)
-        rows_of = np.where(account_of == _EMPTY, 1, rows[account_of])
-        filled = rows_of.reshape(plan.batches, plan.shape.slots).sum(axis=1)
-        if filled.max() <= plan.shape.holding_rows:
-            break
-        if fixed is not None:
-            raise UsageError("by chance the placement overfills a batch; prove again")
-        plan = make_plan(
-            *(rows, len(snapshot.registry), max_log_rows, plan.batches + 1, fits, aggregates)
-        )
-    salts, commitments = _commitments(snapshot, master_key, nonce)
-    batches = []
-    for number in range(plan.batches):
-        first = number * plan.shape.slots
-        inside = account_of[first : first + plan.shape.slots]
-        batches.append(_batch_accounts(snapshot, inside, rows, commitments))
-    return PlacedAccounts(plan, slots, salts, batches)
 
 
 def prove_placed(
@@ -265,139 +213,107 @@ def prove_placed(
     placed: PlacedAccounts,
     nonce: bytes,
     profile: str,
-    report: Progress,
-    clock: _Clock | None = None,
+    progress: Callable[[Progress], None] | RunProgress | None = None,
 ) -> tuple[Publication | AggregatedPublication, list[Batch]]:
-    """The publication of placed accounts, and the batches with their trees.
+    """The publication of placed accounts, and the batches with their trees, in memory alone.
 
     What is in ``placed`` is proven as it is: nothing is checked here.
     """
-    clock = clock or _Clock()
-    plan = placed.plan
-    blinds = [_blind() for _ in range(plan.batches + 1)]
-    totals = [0] * plan.shape.capacity
-    batches: list[Batch] = []
-    for number, accounts in enumerate(placed.batches):
-        report("hashing accounts", number, plan.batches)
-        batch = prepare_batch(
-            plan.shape, accounts, totals, blinds[number], blinds[number + 1], number == 0
-        )
-        totals = batch.totals_out
-        batches.append(batch)
-    statement = _statement(snapshot, plan, nonce, profile, totals, batches)
-    clock.lap("hashing accounts")
+    run = RunProgress.of(progress)
+    plan_progress(run, Workload.of(snapshot), profile, placed.plan)
+    prepared = prepare_batches(snapshot, placed, nonce, profile, RunSeed.fresh(), run.stage)
+    return _prove(prepared, profile, run, _Clock()), prepared.batches
+
+
+def _prove(
+    prepared: PreparedBatches,
+    profile: str,
+    run: RunProgress,
+    clock: _Clock,
+    kept: Kept | None = None,
+    workers: Workers | None = None,
+) -> Publication | AggregatedPublication:
+    """The publication of batches: one proof over all, or one of each."""
+    plan, statement = prepared.plan, prepared.statement
     if plan.aggregated:
         proof = prove_aggregate(
-            batches,
+            prepared.batches,
             plan.shape,
             profile,
             aggregate_context(statement.context.digest(), statement.digest()),
             lean=plan.lean,
-            report=report,
+            kept=kept,
+            workers=workers,
+            watch=run.watch,
+            step=run.step,
             lap=clock.lap,
         )
-        return AggregatedPublication(statement, blinds[-1], batches[0].digest_in, proof), batches
-    proofs = _prove_batches(statement, batches, plan, profile, report, clock)
-    return Publication(statement, blinds[-1], batches[0].digest_in, proofs), batches
-
-
-def _prove_batches(
-    statement: Statement,
-    batches: list[Batch],
-    plan: Plan,
-    profile: str,
-    report: Progress,
-    clock: _Clock,
-) -> tuple[BatchProof, ...]:
-    """A proof per batch, each published."""
-    report("proving key", 0, 1)
-    parameters = profile_parameters(profile, plan.shape)
-    key = generate_key(batch_system(plan.shape, zk=True), parameters)
-    clock.lap("proving key")
-    contexts = batch_contexts(statement)
-    proofs = [
-        _prove_batch(key, contexts[number], number, batch, plan, report)
-        for number, batch in enumerate(batches)
-    ]
-    clock.lap("proving")
-    return tuple(proofs)
-
-
-def _prove_batch(
-    key: ProvingKey, context: bytes, number: int, batch: Batch, plan: Plan, report: Progress
-) -> BatchProof:
-    def step(phase: str) -> None:
-        report(f"batch {number}: {phase}", number, plan.batches)
-
-    step("trace")
-    proof = prove(key, batch.traces(), batch.publics, context, step, lean=plan.lean)
-    return BatchProof(batch.digest_out, batch.root, proof)
-
-
-def _statement(
-    snapshot: Snapshot,
-    plan: Plan,
-    nonce: bytes,
-    profile: str,
-    totals: list[int],
-    batches: list[Batch],
-) -> Statement:
-    manifest = snapshot.manifest
-    levels = upper_levels([batch.root for batch in batches])
-    context = Context(
-        kind=manifest.kind,
-        exchange=manifest.exchange,
-        time=manifest.time,
-        epoch=manifest.epoch,
-        nonce=nonce,
-        previous=manifest.previous,
-        registry=manifest.registry,
-        shape=ContextShape(plan.shape.log_rows, plan.shape.log_slots, plan.shape.capacity),
-        depth=plan.shape.log_slots + len(levels) - 1,
-        policy=profile,
+        return prepared.aggregated(proof)
+    phases = {"keys": "proving key", "batches": "proving"}
+    proofs = prove_published(
+        prepared.batches,
+        plan.shape,
+        profile,
+        batch_contexts(statement),
+        lean=plan.lean,
+        kept=kept,
+        workers=workers,
+        watch=run.watch,
+        step=run.step,
+        lap=lambda part: clock.lap(phases[part]),
     )
-    listed = tuple(totals[: len(manifest.registry)])
-    return Statement(context, listed, levels[-1][0], len(batches))
+    return prepared.published(proofs)
 
 
-def _commitments(
-    snapshot: Snapshot, master_key: bytes, nonce: bytes
-) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-    """Salts (accounts, 32) and commitments (accounts, 8) of all accounts."""
-    ids = (snapshot.id_bytes, snapshot.id_offsets)
-    salts = account_salts(master_key, snapshot.manifest.epoch, nonce, *ids)
-    return salts, account_commitments(*ids, salts)
-
-
-def _batch_accounts(
+def _write_files(
+    places: RunPlaces,
     snapshot: Snapshot,
-    account_of: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    commitments: NDArray[np.uint32],
-) -> BatchAccounts:
-    """The rows of one batch's slots; empty slots get a random commitment and one zero row."""
-    empty = account_of == _EMPTY
-    account = np.where(empty, 0, account_of)
-    counts = np.where(empty, 1, rows[account])
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    # Row r of slot s is row r - offsets[s] of its account.
-    slot_of_row = np.repeat(np.arange(len(account_of)), counts)
-    source = snapshot.offsets[account][slot_of_row] + np.arange(offsets[-1]) - offsets[slot_of_row]
-    blank = empty[slot_of_row]
-    source[blank] = 0
-    values = commitments[account]
-    values[empty] = _random_digests(int(empty.sum()))
-    assets, limbs = snapshot.assets[source], snapshot.amount_limbs[source]
-    assets[blank], limbs[blank] = 0, 0
-    return BatchAccounts(commitments=values, offsets=offsets, assets=assets, limbs=limbs)
+    placed: PlacedAccounts,
+    prepared: PreparedBatches,
+    proof_file: bytes,
+) -> None:
+    """Store, statement, proof: the proof comes last, so that where it is, all is.
+
+    ``UsageError`` if one cannot be written; the run can be resumed then.
+    """
+    statement = prepared.statement
+    try:
+        for folder in (places.out, places.store.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_store(
+            places.store,
+            statement,
+            TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
+            placed.salts,
+            placed.slots,
+            snapshot.offsets,
+            snapshot.assets,
+            snapshot.amount_limbs,
+            (batch.nodes for batch in prepared.batches),
+            upper_levels([batch.root for batch in prepared.batches]),
+        )
+        for path, data in ((places.statement, statement.encode()), (places.proof, proof_file)):
+            with atomic_output(path) as file:
+                file.write(data)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or places.out} cannot be written: {error.strerror}; all proofs are "
+            f"kept in {places.work}, and --resume goes on with them"
+        ) from error
 
 
-def _random_digests(count: int) -> NDArray[np.uint32]:
-    """Digests distributed like account commitments: 32-bit words reduced mod p."""
-    words = np.frombuffer(secrets.token_bytes(4 * DIGEST_LANES * count), np.uint32)
-    return (words % P).reshape(count, DIGEST_LANES).astype(np.uint32)
-
-
-def _blind() -> tuple[int, ...]:
-    """A fresh uniform first chaining value."""
-    return tuple(secrets.randbelow(P) for _ in range(DIGEST_LANES))
+@contextmanager
+def _team(workers: Workers | Executor | int | None) -> Iterator[Workers | None]:
+    """Who makes proofs; ``None`` for this process. Processes that are started here end here."""
+    if isinstance(workers, int):
+        if workers < 1:
+            raise UsageError("a run has one worker or more")
+        if workers == 1:
+            yield None
+            return
+        with LocalPool(workers, max(1, worker_count() // workers)) as pool:
+            yield pool
+    elif isinstance(workers, Executor):
+        yield Borrowed(workers)
+    else:
+        yield workers

@@ -1,19 +1,23 @@
-"""Files of the proofs of batches and joins, which stay with whoever makes them.
+"""Proofs of a run as they are kept, in files or on their way between processes.
 
-They hide nothing, and prove nothing about a statement by themselves. Layout, integers
-little-endian:
+Those of batches and joins hide nothing; they stay with whoever makes them, and prove nothing about
+a statement by themselves. Layout, integers little-endian:
 
 ========================  =======================================================================
  bytes                     content
 ========================  =======================================================================
  8                         magic ``LIABinn\\0``
- 2                         format version, 1
- 1                         kind: 0 a batch, 1 a join
- 1                         level: 0 for a batch, from 1 on for a join
+ 2                         format version, 2
+ 1                         kind: 0 a batch, 1 a join, 2 a wrap, 3 a batch that is published
+ 1                         level: 0 for a batch, from 1 on for a join, one more for the wrap
  4                         number, from the left in its level
- 32                        the context that all proofs of a publication are bound to
- 4                         number n of public values, at most 64
- 4 n                       the public values, field elements, table by table
+ 32                        the context that all proofs of a publication are bound to; of a batch
+                           that is published the SHA-256 of what its proof is bound to
+ 4                         number of batches
+ 1                         1 if the first of them is the first of all, else 0
+ 32                        digest of the totals before them, 8 field elements
+ 32                        digest of the totals after them
+ 32                        root of their accounts
  4                         length m of the proof, at most 256 MiB
  m                         the proof
 ========================  =======================================================================
@@ -21,87 +25,122 @@ little-endian:
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import Final
 
 from air.aggregate.keys import MAXIMUM_LEVELS
-from air.inclusion.private_files import private_output
+from air.aggregate.publics import AggregatePublics
+from air.encoding import DIGEST_LANES
 from air.publication import INNER_MAGIC, MAXIMUM_BATCHES
 from stark.errors import Code, Rejected
+from stark.field.koalabear import P
 from stark.transcript.encoding import Reader, decode_field, encode_field
 from stark.verifier.verify import MAXIMUM_PROOF_SIZE
 
-VERSION: Final = 1
+VERSION: Final = 2
 CONTEXT_SIZE: Final = 32
-MAXIMUM_PUBLICS: Final = 64
-"""A batch has 25 public values: a flag, two digests of totals and a root; a join has 8."""
+DIGEST_SIZE: Final = 4 * DIGEST_LANES
 
-MAXIMUM_FILE: Final = MAXIMUM_PROOF_SIZE + (1 << 10)
-"""Bytes; everything but the proof takes less than 400."""
+HEADER_SIZE: Final = len(INNER_MAGIC) + 2 + 1 + 1 + 4 + CONTEXT_SIZE + 4 + 1 + 3 * DIGEST_SIZE + 4
+"""Bytes in front of the proof: 153."""
+
+MAXIMUM_FILE: Final = HEADER_SIZE + MAXIMUM_PROOF_SIZE
 
 
 class InnerKind(IntEnum):
-    """What a proof is about."""
+    """What a proof is about, and how it was made."""
 
     BATCH = 0
     JOIN = 1
+    WRAP = 2
+    PUBLISHED = 3
+
+
+_LEVELS: Final = {
+    InnerKind.BATCH: (0, 0),
+    InnerKind.JOIN: (1, MAXIMUM_LEVELS),
+    InnerKind.WRAP: (2, MAXIMUM_LEVELS + 1),
+    InnerKind.PUBLISHED: (0, 0),
+}
 
 
 @dataclass(frozen=True)
 class InnerProof:
-    """A batch's or join's proof with what it takes to verify it; only its form is checked.
+    """A proof of a run, with all that it takes to verify it or to join it; only its form is
+    checked.
 
     Attributes
     ----------
     level
-        0 for a batch; a join of level n is over 2^n batches or fewer.
+        0 for a batch; a join of level n is over 2^n batches or fewer; one more for the wrap of it.
     number
         From the left in its level.
-    context
-        32 bytes, see :func:`air.aggregate.publics.aggregate_context`.
     publics
-        Public values of all tables, one after the other.
+        What it says; the wrap says what the last join does.
 
     Raises
     ------
     Rejected
-        ``Format`` if the values could not be in a file.
+        ``Format`` if the values could not be in a file, ``Canonical`` for a lane of a digest that
+        is no field element.
     """
 
     kind: InnerKind
     level: int
     number: int
-    context: bytes
-    publics: tuple[int, ...]
+    publics: AggregatePublics
     proof: bytes
 
     def __post_init__(self) -> None:
-        lowest, highest = (0, 0) if self.kind is InnerKind.BATCH else (1, MAXIMUM_LEVELS)
-        _require("level", self.level, lowest, highest)
-        _require("number", self.number, 0, (MAXIMUM_BATCHES >> self.level) - 1)
-        _require("bytes of the context", len(self.context), CONTEXT_SIZE, CONTEXT_SIZE)
-        _require("public values", len(self.publics), 0, MAXIMUM_PUBLICS)
+        one = self.publics
+        _require("level", self.level, *_LEVELS[self.kind])
+        wrap = self.kind is InnerKind.WRAP
+        highest = 0 if wrap else (MAXIMUM_BATCHES >> self.level) - 1
+        _require("number", self.number, 0, highest)
+        _require("bytes of the context", len(one.context), CONTEXT_SIZE, CONTEXT_SIZE)
+        _require("number of batches", one.count, 1, 1 << (self.level - int(wrap)))
+        _require("flag", one.first, 0, 1)
+        for digest in (one.digest_in, one.digest_out, one.root):
+            _require("lanes of a digest", len(digest), DIGEST_LANES, DIGEST_LANES)
+            if not all(0 <= lane < P for lane in digest):
+                raise Rejected(
+                    Code.CANONICAL, "digest of an inner proof", "field elements", str(digest)
+                )
         _require("bytes of the proof", len(self.proof), 0, MAXIMUM_PROOF_SIZE)
 
     @property
+    def context(self) -> bytes:
+        """32 bytes, see :func:`air.aggregate.publics.aggregate_context`; for a batch that is
+        published :func:`published_context`."""
+        return self.publics.context
+
+    @property
     def name(self) -> str:
-        """Name of its file: ``batch-3.inner``, ``join-2-0.inner``."""
-        place = f"{self.level}-{self.number}" if self.kind is InnerKind.JOIN else f"{self.number}"
-        return f"{self.kind.name.lower()}-{place}.inner"
+        """In words: ``batch 3``, ``join 0 of level 2``, ``wrap``, ``published batch 0``."""
+        return {
+            InnerKind.BATCH: f"batch {self.number}",
+            InnerKind.JOIN: f"join {self.number} of level {self.level}",
+            InnerKind.WRAP: "wrap",
+            InnerKind.PUBLISHED: f"published batch {self.number}",
+        }[self.kind]
 
     def encode(self) -> bytes:
         """The bytes of the file."""
+        one = self.publics
         return b"".join(
             [
                 INNER_MAGIC,
                 VERSION.to_bytes(2, "little"),
                 bytes([self.kind, self.level]),
                 self.number.to_bytes(4, "little"),
-                self.context,
-                len(self.publics).to_bytes(4, "little"),
-                encode_field(self.publics),
+                one.context,
+                one.count.to_bytes(4, "little"),
+                bytes([one.first]),
+                encode_field(one.digest_in),
+                encode_field(one.digest_out),
+                encode_field(one.root),
                 len(self.proof).to_bytes(4, "little"),
                 self.proof,
             ]
@@ -126,27 +165,27 @@ class InnerProof:
         if version != VERSION:
             raise Rejected(Code.VERSION, "format version of an inner proof", VERSION, version)
         kind = _number(reader, 1, "the kind")
-        _require("kind", kind, InnerKind.BATCH, InnerKind.JOIN)
+        _require("kind", kind, InnerKind.BATCH, InnerKind.PUBLISHED)
         level = _number(reader, 1, "the level")
         number = _number(reader, 4, "the number")
         context = reader.take(CONTEXT_SIZE, "the context")
-        count = _number(reader, 4, "the number of public values")
-        _require("public values", count, 0, MAXIMUM_PUBLICS)
-        publics = decode_field(reader.take(4 * count, "the public values"), "public values")
+        count = _number(reader, 4, "the number of batches")
+        first = _number(reader, 1, "the flag")
+        _require("flag", first, 0, 1)
+        digest_in, digest_out, root = (
+            decode_field(reader.take(DIGEST_SIZE, f"the {name}"), f"{name} of an inner proof")
+            for name in ("first digest", "last digest", "root")
+        )
         size = _number(reader, 4, "the length of the proof")
         proof = reader.take(size, "the proof")
         reader.finish()
-        return cls(InnerKind(kind), level, number, context, publics, proof)
+        publics = AggregatePublics(context, count, bool(first), digest_in, digest_out, root)
+        return cls(InnerKind(kind), level, number, publics, proof)
 
-    def write(self, folder: Path) -> Path:
-        """Write the file, readable by its owner alone, whole or not at all; its path.
 
-        Raises ``OSError`` as opening and renaming files do.
-        """
-        path = folder / self.name
-        with private_output(path) as partial:
-            partial.write_bytes(self.encode())
-        return path
+def published_context(context: bytes) -> bytes:
+    """What stands in the file of a batch that is published, of what its proof is bound to."""
+    return hashlib.sha256(context).digest()
 
 
 def _number(reader: Reader, size: int, name: str) -> int:

@@ -18,9 +18,11 @@ from air.witness import Batch
 from stark.field.extension import DEGREE
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
+from stark.prover.randomness import Randomness
 from stark.recursion.inputs import circuit_inputs
-from stark.recursion.prover import CircuitKey, Step, silent
+from stark.recursion.prover import PUBLIC_TABLE, CircuitKey, Step, silent
 from stark.recursion.single import said_values
+from stark.recursion.witness import WitnessGenerator
 from stark.verifier.key import VerificationKey
 
 Elements = NDArray[np.uint32]
@@ -76,10 +78,12 @@ def prove_batch(
 ) -> Node:
     """The inner proof of a batch."""
     proof = prove(key, batch.traces(), batch.publics, context, step, lean=lean)
-    publics = AggregatePublics(
-        context, 1, batch.first, batch.digest_in, batch.digest_out, batch.root
-    )
-    return Node(0, publics, proof)
+    return Node(0, batch_publics(batch, context), proof)
+
+
+def batch_publics(batch: Batch, context: bytes) -> AggregatePublics:
+    """What the proof of a batch says; it counts as one."""
+    return AggregatePublics(context, 1, batch.first, batch.digest_in, batch.digest_out, batch.root)
 
 
 def joined_publics(left: Node, right: Node | None) -> AggregatePublics:
@@ -121,12 +125,24 @@ def prove_join(
     return Node(left.level + 1, publics, proof)
 
 
-def prove_wrap(key: CircuitKey, inner: VerificationKey, node: Node, step: Step = silent) -> bytes:
-    """The proof that is published, over the last join; ``inner`` is the key of that."""
+def prove_wrap(
+    key: CircuitKey,
+    inner: VerificationKey,
+    node: Node,
+    step: Step = silent,
+    randomness: Randomness | None = None,
+) -> bytes:
+    """The proof that is published, over the last join; ``inner`` is the key of that.
+
+    ``randomness`` is for tests, see :func:`stark.prover.prove.prove`.
+    """
     step("values of the inner proof")
     context = node.publics.context
     hints = [
         np.array(said_values(inner, node.inner_publics, context), np.uint32),
         circuit_inputs(inner, node.proof, node.inner_publics, context),
     ]
-    return key.prove(np.concatenate(hints), node.publics.wrap_digest(), context, step)
+    step("witness")
+    witness = WitnessGenerator(key.circuit, key.shape.log_heights).run(np.concatenate(hints))
+    publics = {PUBLIC_TABLE: list(node.publics.wrap_digest())}
+    return prove(key.key, witness.traces, publics, context, step, randomness)

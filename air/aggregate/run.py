@@ -1,27 +1,115 @@
-"""The whole tree of proofs over the batches of a snapshot, one proof after the other."""
+"""The proofs of a publication as a run: which work is done for which, and by whom."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from air.aggregate.inner import InnerProof
 from air.aggregate.keys import aggregate_keys
-from air.aggregate.proving import (
-    Node,
-    inner_batch_key,
-    join_key,
-    prove_batch,
-    prove_join,
-    prove_wrap,
-    wrap_key,
+from air.aggregate.tasks import (
+    KEYS_PHASE,
+    batch_task,
+    child_node,
+    join_task,
+    published_task,
+    release_key,
+    wrap_task,
 )
+from air.runs.scheduler import (
+    Blame,
+    Call,
+    CallOf,
+    Kept,
+    MemoryStore,
+    Watch,
+    run_tree,
+    unwatched,
+)
+from air.runs.tree import NodeId, ProofTree
+from air.runs.workers import InProcess, Step, Workers
 from air.shape import Shape
 from air.witness import Batch
-from stark.errors import Code, Rejected
-from stark.field.memory import buffers
-from stark.verifier.key import VerificationKey
+from stark.errors import Rejected, UsageError
+from stark.prover.randomness import Randomness
+from stark.verifier.verify import verify
 
-Progress = Callable[[str, int, int], None]
 Lap = Callable[[str], None]
+
+
+def aggregate_calls(
+    batches: Sequence[Batch],
+    shape: Shape,
+    profile: str,
+    context: bytes,
+    *,
+    lean: bool = False,
+    randomness: Randomness | None = None,
+) -> CallOf:
+    """The work on each proof of a tree whose batches are joined; see :func:`prove_aggregate`."""
+    tree = ProofTree(len(batches))
+
+    def call(node: NodeId, children: list[bytes]) -> Call:
+        kind = tree.kind(node)
+        if kind == "batch":
+            batch = batches[node.number]
+            return Call(batch_task, (profile, shape, node.number, batch, context, lean))
+        if kind == "join":
+            left, right = children if len(children) == 2 else (children[0], None)
+            return Call(join_task, (profile, shape, node.level, node.number, left, right))
+        task = partial(wrap_task, randomness=randomness) if randomness else wrap_task
+        return Call(task, (profile, shape, tree.levels, children[0]))
+
+    return call
+
+
+def published_calls(
+    batches: Sequence[Batch],
+    shape: Shape,
+    profile: str,
+    contexts: Sequence[bytes],
+    *,
+    lean: bool = False,
+    randomness: Randomness | None = None,
+) -> CallOf:
+    """The work on each proof of a tree whose batches are published, each bound to its context."""
+
+    def call(node: NodeId, children: list[bytes]) -> Call:
+        number = node.number
+        task = partial(published_task, randomness=randomness) if randomness else published_task
+        return Call(task, (profile, shape, number, batches[number], contexts[number], lean))
+
+    return call
+
+
+def aggregate_blame(tree: ProofTree, shape: Shape, profile: str, context: bytes) -> Blame:
+    """The children of a proof that cannot be made which are no proofs: they are verified here,
+    by the verifier that does not run in a circuit."""
+
+    def blame(node: NodeId, children: list[bytes]) -> list[NodeId]:
+        wrong = []
+        for child, data in zip(tree.children(node), children, strict=True):
+            try:
+                verify_inner(data, child, shape, profile, context)
+            except Rejected:
+                wrong.append(child)
+        return wrong
+
+    return blame
+
+
+def verify_inner(data: bytes, node: NodeId, shape: Shape, profile: str, context: bytes) -> None:
+    """Whether a kept proof of a batch or join is one, of that place, by the pinned keys.
+
+    Raises
+    ------
+    Rejected
+        As decoding and verification do.
+    """
+    one = child_node(data, node.level, node.number)
+    keys = aggregate_keys(profile, shape)
+    key = keys.join_key(node.level) if node.level else keys.batch_key()
+    verify(key, one.proof, one.inner_publics, context)
 
 
 def prove_aggregate(
@@ -31,10 +119,14 @@ def prove_aggregate(
     context: bytes,
     *,
     lean: bool = False,
-    report: Progress,
-    lap: Lap,
+    kept: Kept | None = None,
+    workers: Workers | None = None,
+    watch: Watch = unwatched,
+    step: Step | None = None,
+    lap: Lap | None = None,
+    randomness: Randomness | None = None,
 ) -> bytes:
-    """The proof that is published of two or more batches; the proofs below it are let go.
+    """The proof that is published of two or more batches.
 
     Parameters
     ----------
@@ -44,69 +136,104 @@ def prove_aggregate(
         What all proofs are bound to, :func:`air.aggregate.publics.aggregate_context`.
     lean
         Whether batches are proven with less memory and more time.
-    report
-        Called with a phase, the number of proofs made and their total.
+    kept
+        Where finished proofs are kept; by default in memory, for the time of this call.
+    workers
+        Who makes them; by default this process, one after the other.
+    watch
+        See :func:`air.runs.scheduler.run_tree`.
+    step
+        Called with the name of each phase of a proof that this process makes, as it begins.
     lap
-        Called at the end of each part: keys, batches, joins, wrap.
+        Called at the end of each part: keys (of this process), batches, joins, wrap.
+    randomness
+        For tests: where the masks of the published proof come from.
 
     Raises
     ------
     Rejected
         ``VK`` if a key made from source is not the pinned one.
     """
-    pinned = aggregate_keys(profile, shape)
-    levels = (len(batches) - 1).bit_length()
-    total = len(batches) + sum(-(-len(batches) >> level) for level in range(1, levels + 1)) + 1
-    done = 0
-
-    def step(name: str) -> Callable[[str], None]:
-        return lambda phase: report(f"{name}: {phase}", done, total)
-
-    report("keys", 0, total)
-    key = inner_batch_key(profile, shape)
-    _require_pinned(key.verification, pinned.batch_key())
-    lap("keys")
-    nodes: list[Node] = []
-    for number, batch in enumerate(batches):
-        nodes.append(prove_batch(key, batch, context, lean=lean, step=step(f"batch {number}")))
-        done += 1
-    inner = key.verification
-    del key
-    buffers.release()
-    lap("batches")
-    for level in range(1, levels + 1):
-        report("keys", done, total)
-        join = join_key(inner, level, profile)
-        _require_pinned(join.verification, pinned.join_key(level))
-        lap("keys")
-        joined: list[Node] = []
-        for first in range(0, len(nodes), 2):
-            left, right = nodes[first], nodes[first + 1] if first + 1 < len(nodes) else None
-            name = f"join {len(joined)} of level {level}"
-            joined.append(prove_join(join, inner, left, right, step(name)))
-            done += 1
-        nodes, inner = joined, join.verification
-        del join
-        buffers.release()
-        lap("joins")
-    report("keys", done, total)
-    wrap = wrap_key(inner, profile)
-    _require_pinned(wrap.verification, pinned.wrap_key(levels))
-    lap("keys")
-    (last,) = nodes
-    proof = prove_wrap(wrap, inner, last, step("wrap"))
-    del wrap
-    buffers.release()
-    lap("wrap")
-    return proof
-
-
-def _require_pinned(made: VerificationKey, pinned: VerificationKey) -> None:
-    """A proof for another key than the pinned one would be refused at the very end."""
-    if made.digest != pinned.digest:
-        raise Rejected(
-            Code.VK,
-            "a key made from source is the pinned one",
-            pinned.digest.hex(),
-            made.digest.hex(),
+    tree = ProofTree(len(batches))
+    kept = MemoryStore() if kept is None else kept
+    seen = _Seen(tree, watch, step, lap)
+    calls = aggregate_calls(batches, shape, profile, context, lean=lean, randomness=randomness)
+    try:
+        run_tree(
+            tree,
+            kept,
+            calls,
+            workers or InProcess(seen.step),
+            watch=seen.watch,
+            blame=aggregate_blame(tree, shape, profile, context),
         )
+    finally:
+        release_key()
+    return _whole(kept, tree.roots[0]).proof
+
+
+def prove_published(
+    batches: Sequence[Batch],
+    shape: Shape,
+    profile: str,
+    contexts: Sequence[bytes],
+    *,
+    lean: bool = False,
+    kept: Kept | None = None,
+    workers: Workers | None = None,
+    watch: Watch = unwatched,
+    step: Step | None = None,
+    lap: Lap | None = None,
+    randomness: Randomness | None = None,
+) -> list[bytes]:
+    """The proofs of batches that are published each by itself.
+
+    ``contexts`` are what they are bound to; all else is as for :func:`prove_aggregate`.
+    """
+    tree = ProofTree(len(batches), joined=False)
+    kept = MemoryStore() if kept is None else kept
+    seen = _Seen(tree, watch, step, lap)
+    calls = published_calls(batches, shape, profile, contexts, lean=lean, randomness=randomness)
+    try:
+        run_tree(tree, kept, calls, workers or InProcess(seen.step), watch=seen.watch)
+    finally:
+        release_key()
+    return [_whole(kept, root).proof for root in tree.roots]
+
+
+def _whole(kept: Kept, node: NodeId) -> InnerProof:
+    """A proof that was kept a moment ago."""
+    data = kept.find(node)
+    if data is None:
+        raise UsageError("a proof that was kept is gone: resume the run")
+    return InnerProof.decode(data)
+
+
+class _Seen:
+    """What a run tells, with the ends of its parts."""
+
+    def __init__(
+        self,
+        tree: ProofTree,
+        watch: Watch,
+        step: Step | None,
+        lap: Lap | None,
+    ) -> None:
+        self._tree = tree
+        self._watch = watch
+        self._step: Step = step or (lambda phase: None)
+        self._lap: Lap = lap or (lambda part: None)
+        self._phase = ""
+
+    def watch(self, event: str, node: NodeId, seconds: float) -> None:
+        self._watch(event, node, seconds)
+        if event == "finished":
+            kind = self._tree.kind(node)
+            self._lap({"batch": "batches", "join": "joins", "wrap": "wrap"}[kind])
+
+    def step(self, phase: str) -> None:
+        """In this process, which makes one proof at a time."""
+        if self._phase == KEYS_PHASE:
+            self._lap("keys")
+        self._phase = phase
+        self._step(phase)

@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from air.aggregate.tasks import KEYS_PHASE
 from air.bench.batch_verifier import read_batch, write_batch
 from air.bench.machine import Stopwatch, median_seconds, peak_memory
 from air.bench.points import Point, parameters
 from air.bench.sections import batch_sections, publication_sections
 from air.encoding import DIGEST_LANES
+from air.placing import PlacedAccounts, place
 from air.planning import Plan, make_plan
-from air.proving import PlacedAccounts, place, prove_snapshot
+from air.proving import prove_snapshot
 from air.publication import PROOF_FILE
 from air.report import error_text
 from air.resources import Workload, batch_bytes, predict, within
@@ -132,7 +134,7 @@ def prove_published(point: Point, limits: Limits, snapshot: Path, out: Path) -> 
         profile=point.profile,
         max_log_rows=limits.max_log_rows,
         memory=limits.memory,
-        progress=lambda phase, done, total: rounds.start(_round(phase)),
+        progress=lambda progress: rounds.start(_round(progress.phase)),
     )
     rounds.start("")
     seconds, after = time.perf_counter() - started, os.times()
@@ -146,8 +148,8 @@ def prove_published(point: Point, limits: Limits, snapshot: Path, out: Path) -> 
 
 def _round(phase: str) -> str:
     """The prover's round in a phase that a publication reports; nothing outside of *proving*."""
-    found = re.fullmatch(r"batch \d+: (.*)", phase)
-    return found[1] if found else ""
+    found = re.fullmatch(r"batch \d+ of \d+: (.*)", phase)
+    return found[1] if found and found[1] != KEYS_PHASE else ""
 
 
 def prove_alone(point: Point, limits: Limits, snapshot: Path, out: Path) -> Proven:

@@ -15,7 +15,7 @@ import click
 
 from air.cli.frauds import prove_negative_balance, with_other_balance, with_smaller_total
 from air.cli.outcome import PATH, command_errors, json_option, profile_option, size_text
-from air.cli.progress import progress_bar
+from air.cli.progress import run_progress
 from air.cli.prove import require_free
 from air.context import short_digest
 from air.inclusion.check import check_inclusion
@@ -157,13 +157,13 @@ def _prove(story: _Story, snapshot: Snapshot, master_key: bytes) -> ProofRun:
     )
     from air.proving import prove_snapshot
 
-    with progress_bar(not story.quiet) as report:
+    with run_progress(story.quiet) as progress:
         run = prove_snapshot(
             snapshot,
             master_key,
             story.folder / "publication",
             profile=story.profile,
-            progress=report,
+            progress=progress,
         )
     size = run.proof_path.stat().st_size
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in run.seconds.items())
@@ -250,8 +250,8 @@ def _try_negative_balance(story: _Story, snapshot: Snapshot, master_key: bytes) 
         "Fraud: the exchange switches its own checks off, gives one account a negative balance "
         "and proves everything anew.",
     )
-    with progress_bar(not story.quiet) as report:
-        fraud = prove_negative_balance(snapshot, master_key, story.profile, report)
+    with run_progress(story.quiet) as progress:
+        fraud = prove_negative_balance(snapshot, master_key, story.profile, progress)
     (story.folder / "fraud-negative.proof").write_bytes(fraud.proof)
     asset = snapshot.registry[fraud.asset]
     story.tell(

@@ -14,8 +14,7 @@ from air.canonical_json import decode, encode
 from air.publication import decode_publication
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from air.runs.progress import RunProgress
     from air.snapshot.table import Snapshot
     from air.witness import BatchAccounts
 
@@ -62,14 +61,15 @@ def prove_negative_balance(
     snapshot: Snapshot,
     master_key: bytes,
     profile: str,
-    report: Callable[[str, int, int], None] | None = None,
+    progress: RunProgress | None = None,
 ) -> NegativeBalance:
     """Prove ``snapshot`` with one balance replaced by a negative one, checks left out.
 
     Totals, tree and digests are those of the edited accounts; the one thing that is wrong is that
     limbs of a holding lie outside 0 ... 2^15 - 1, so that no row of the range table answers them.
     """
-    from air.proving import place, prove_placed
+    from air.placing import place
+    from air.proving import prove_placed
 
     nonce = secrets.token_bytes(32)
     placed = place(snapshot, master_key, nonce)
@@ -78,9 +78,7 @@ def prove_negative_balance(
     signed = placed.batches[0].limbs.astype("int64")
     placed.batches[0] = replace(placed.batches[0], limbs=signed)
     asset = give_negative_balance(placed.batches[0], segment_rows)
-    publication, _ = prove_placed(
-        snapshot, placed, nonce, profile, report or (lambda phase, done, total: None)
-    )
+    publication, _ = prove_placed(snapshot, placed, nonce, profile, progress)
     return NegativeBalance(
         proof=publication.encode(),
         asset=asset,

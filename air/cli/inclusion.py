@@ -50,7 +50,7 @@ def export(source: Path, account: str | None, everyone: bool, out: Path, as_json
         raise UsageError("say either --account ID or --all")
     store_path = source if source.is_file() else source / STORE_FILE
     require_readable(store_path)
-    from air.inclusion.store import InclusionStore
+    from air.inclusion.reader import InclusionStore
 
     with progress_bar(not as_json) as report:
         report("exporting", 0, 1)

@@ -45,8 +45,8 @@ def command_errors(function: Callable[Parameters, int]) -> Callable[Parameters, 
         context = click.get_current_context()
         try:
             code = function(*args, **kwargs)
-        except KeyboardInterrupt:
-            say("interrupted")
+        except KeyboardInterrupt as interrupt:
+            say(f"interrupted{f': {interrupt}' if interrupt.args else ''}")
             code = EXIT_INTERRUPTED
         except BrokenPipeError:
             drop_output()

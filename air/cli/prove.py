@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +19,10 @@ from air.cli.outcome import (
     memory_option,
     profile_option,
     require_readable,
+    say,
     size_text,
 )
-from air.cli.progress import progress_bar
+from air.cli.progress import READING, begin_loading, run_progress
 from air.context import short_digest
 from air.report_json import statement_json
 from air.shape import Shape
@@ -25,6 +30,7 @@ from stark.errors import UsageError
 
 if TYPE_CHECKING:
     from air.proving import ProofRun
+    from air.runs.workers import Workers
 
 
 @click.command(short_help="Write a fresh master key.")
@@ -67,6 +73,18 @@ def keygen(keyfile: Path, as_json: bool) -> int:
     help="One proof over all batches, or one per batch. Default: one.",
 )
 @click.option("--store", type=PATH, help="Where the secret inclusion store goes. Default: in OUT.")
+@click.option(
+    "--work",
+    type=PATH,
+    help="Folder for finished proofs; secret, and removed at the end. Default: OUT.work.",
+)
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run, if there is one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that make proofs, side by side. Default: this one.",
+)
+@click.option("--dask", metavar="ADDRESS", help="Make the proofs on a Dask cluster.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @json_option
 @command_errors
@@ -82,20 +100,29 @@ def prove(
     batches: int | None,
     aggregate: bool,
     store: Path | None,
+    work: Path | None,
+    resume: bool,
+    workers: int | None,
+    dask: str | None,
     force: bool,
     as_json: bool,
 ) -> int:
-    """Prove what a SNAPSHOT says is owed; write the proof, the statement and the store."""
+    """Prove what a SNAPSHOT says is owed; write the proof, the statement and the store.
+
+    A run that was stopped, by whatever, goes on with --resume where it was.
+    """
     if batches is not None and shape is None:
         raise UsageError("--batches goes with --shape")
+    if workers is not None and dask is not None:
+        raise UsageError("either --workers or --dask")
     chosen = None if shape is None else Shape.named(shape)
-    require_free(out, force)
+    _require_places(out, work, resume, force)
     require_readable(snapshot)
     from air.master_key import read_master_key
 
     master_key = read_master_key(keyfile)
-    with progress_bar(not as_json) as report:
-        report("loading the prover", 0, 1)
+    with _going_on(out, work), run_progress(as_json) as progress, _workers(workers, dask) as team:
+        begin_loading(progress, snapshot)
         from air.planning import DEFAULT_MAX_LOG_ROWS
         from air.proving import prove_snapshot
         from air.snapshot.check import load
@@ -103,7 +130,7 @@ def prove(
 
         manifest = manifest or default_manifest_path(snapshot)
         require_readable(manifest)
-        loaded = load(snapshot, manifest, lambda done, total: report("reading", done, total))
+        loaded = load(snapshot, manifest, partial(progress.stage, READING))
         run = prove_snapshot(
             loaded,
             master_key,
@@ -115,7 +142,11 @@ def prove(
             memory=memory,
             store=store,
             aggregate=aggregate,
-            progress=report,
+            work=work,
+            resume=resume,
+            workers=team,
+            progress=progress,
+            warn=partial(_warn, as_json),
         )
     fields = {
         **statement_json(run.statement),
@@ -126,6 +157,53 @@ def prove(
         "seconds": run.seconds,
     }
     return finish(as_json, fields, run_lines(run))
+
+
+def _require_places(out: Path, work: Path | None, resume: bool, force: bool) -> None:
+    """Before anything is read: OUT is free, or what an unfinished run wrote; and that is wanted."""
+    from air.run_places import RunPlaces
+    from air.runs.folder import read_manifest, refuse_unfinished
+
+    places = RunPlaces.of(out, work=work)
+    refuse_unfinished(places.work, resume)
+    begun = read_manifest(places.work)
+    if begun is None:
+        require_free(out, force)
+    elif not force:
+        places.require_own_files(begun)
+
+
+@contextmanager
+def _going_on(out: Path, work: Path | None) -> Iterator[None]:
+    """An interrupt says how to go on, if there is something to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from air.run_places import RunPlaces
+        from air.runs.folder import read_manifest
+
+        folder = RunPlaces.of(out, work=work).work
+        if read_manifest(folder) is None:
+            raise
+        raise KeyboardInterrupt(
+            f"what is finished is kept in {folder}; --resume goes on with it"
+        ) from None
+
+
+def _warn(as_json: bool, line: str) -> None:
+    """A line to standard error, among those of the progress."""
+    say(json.dumps({"event": "warning", "text": line}) if as_json else line)
+
+
+@contextmanager
+def _workers(count: int | None, dask: str | None) -> Iterator[Workers | int | None]:
+    if dask is None:
+        yield count
+        return
+    from air.runs.cluster import dask_workers
+
+    with dask_workers(dask) as cluster:
+        yield cluster
 
 
 def require_free(folder: Path, force: bool = False) -> None:

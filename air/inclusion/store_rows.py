@@ -13,16 +13,11 @@ from numpy.typing import NDArray
 
 from air.context import Statement
 from air.encoding import DIGEST_LANES, SALT_SIZE, Digest
+from air.inclusion.reader import HOLDING_SIZE, LOG_PART, NODE_SIZE, UPPER_LEVELS
 from air.inclusion.store_ids import id_order, require_utf8
 from air.registry import AMOUNT_LIMBS, LIMB_BITS
 from air.snapshot.columns import TextColumn
 from stark.errors import UsageError
-
-UPPER_LEVELS = -1
-"""Key of the tree above the batches' roots in the table of nodes."""
-
-AMOUNT_SIZE = 10
-HOLDING_SIZE = 2 + AMOUNT_SIZE
 
 _HOLDING = np.dtype([("asset", "<u2"), ("low", "<u8"), ("high", "<u2")])
 _LIMB_BOUND = 1 << LIMB_BITS
@@ -102,17 +97,6 @@ def pack_holdings(assets: NDArray[np.integer], limbs: NDArray[np.integer]) -> me
     return packed.view(np.uint8).data
 
 
-def unpack_holdings(data: bytes) -> list[tuple[int, int]]:
-    """(asset index, minor units) of each row."""
-    return [
-        (
-            int.from_bytes(data[at : at + 2], "little"),
-            int.from_bytes(data[at + 2 : at + HOLDING_SIZE], "little"),
-        )
-        for at in range(0, len(data), HOLDING_SIZE)
-    ]
-
-
 _AccountRow = tuple[memoryview, memoryview, int, memoryview]
 
 
@@ -157,10 +141,15 @@ def _slices(
     return map(data.__getitem__, map(slice, starts.tolist(), ends.tolist()))
 
 
+_NodeRow = tuple[int, int, memoryview]
+
+
 def node_rows(
     statement: Statement, batch_nodes: Iterable[NDArray[np.uint32]], upper: Sequence[list[Digest]]
-) -> Iterator[tuple[int, memoryview]]:
-    """Rows of the table of nodes, one batch at a time."""
+) -> Iterator[_NodeRow]:
+    """Rows of the table of nodes, by their key: the upper levels first, then batch after batch."""
+    above = [(0,) * DIGEST_LANES, *(node for level in reversed(upper) for node in level)]
+    yield from _parts(UPPER_LEVELS, np.array(above, np.uint32))
     shape = (2 * statement.context.shape.slots, DIGEST_LANES)
     count = 0
     for batch, nodes in enumerate(batch_nodes):
@@ -170,12 +159,14 @@ def node_rows(
             tuple(nodes[1].tolist()) == upper[0][batch],
             f"the tree of batch {batch} must lead to its root in the tree above",
         )
-        yield batch, _bytes_of(nodes)
+        yield from _parts(batch, nodes)
         count += 1
     _require(count == statement.batches, f"the statement has {statement.batches} batches")
-    above = [(0,) * DIGEST_LANES, *(node for level in reversed(upper) for node in level)]
-    yield UPPER_LEVELS, _bytes_of(np.array(above, np.uint32))
 
 
-def _bytes_of(nodes: NDArray[np.uint32]) -> memoryview:
-    return np.ascontiguousarray(nodes, "<u4").reshape(-1).view(np.uint8).data
+def _parts(batch: int, nodes: NDArray[np.uint32]) -> Iterator[_NodeRow]:
+    """One tree, 2^LOG_PART nodes in a row."""
+    data = np.ascontiguousarray(nodes, "<u4").reshape(-1).view(np.uint8).data
+    size = NODE_SIZE << LOG_PART
+    for part, start in enumerate(range(0, len(data), size)):
+        yield batch, part, data[start : start + size]

@@ -222,7 +222,8 @@ class Run:
 @cache
 def snapshot_run(folder: Path, cheat: str = "") -> Run:
     # Imported here: the files above need no snapshot.
-    from air.proving import place, prove_placed
+    from air.placing import place
+    from air.proving import prove_placed
     from air.snapshot.check import load
     from air.snapshot.generate import generate
 
@@ -250,7 +251,7 @@ def snapshot_run(folder: Path, cheat: str = "") -> Run:
         last = int(own.offsets[np.argmax(np.diff(own.offsets)) + 1]) - 1
         check(bool(own.limbs[last].any()), "a holding")
         own.assets[last] = 300
-    publication, batches = prove_placed(snapshot, placed, nonce, PROFILE, lambda *_: None)
+    publication, batches = prove_placed(snapshot, placed, nonce, PROFILE)
     return Run(publication, batches)
 
 

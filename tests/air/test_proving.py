@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import air.aggregate.tasks
 import air.proving
 from air.proving import prove_snapshot
 from air.publication import Publication
@@ -96,14 +97,14 @@ def test_places_are_looked_at_before_anything_is_computed(
 def test_a_proof_that_the_verifier_refuses_is_not_written(
     snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = air.proving.prove
+    honest = air.aggregate.tasks.prove
 
     def broken(*arguments: object, **options: object) -> bytes:
         proof = bytearray(honest(*arguments, **options))  # type: ignore[arg-type]
         proof[-1] ^= 1
         return bytes(proof)
 
-    monkeypatch.setattr(air.proving, "prove", broken)
+    monkeypatch.setattr(air.aggregate.tasks, "prove", broken)
     with pytest.raises(Rejected) as caught:
         prove_snapshot(snapshot, KEY, tmp_path / "out", profile="proven100")
     assert caught.value.code is Code.MERKLE

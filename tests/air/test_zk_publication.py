@@ -89,7 +89,7 @@ def build(folder: Path, shares: list[int]) -> World:
             KEY,
             folder / "out",
             profile=PROFILE,
-            progress=lambda *step: phases.append(step),
+            progress=lambda one: phases.append((one.phase, one.done, one.total)),
         )
     return World(snapshot, path, run, phases)
 
@@ -221,7 +221,9 @@ def without_times(text: str) -> list[str]:
     kept = []
     for line in text.splitlines():
         bare = line.translate(str.maketrans("", "", string.digits))
-        timed = line.startswith("time ") or any(f'"{phase}":' in line for phase in PHASES)
+        timed = line.startswith(("time ", '{"event": "progress"')) or any(
+            f'"{phase}":' in line for phase in PHASES
+        )
         kept.append(bare if timed else line)
     return kept
 

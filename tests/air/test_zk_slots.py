@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import replace
 from math import sqrt
 
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from air.encoding import leaf_digest
 from air.placement import placement
+from air.placing import PlacedAccounts, place
 from air.planning import Plan
-from air.proving import PlacedAccounts, place
 from air.registry import Asset, Registry
+from air.runs.seed import RunSeed
 from air.shape import Shape
 from air.snapshot.manifest import Manifest
 from air.snapshot.table import Snapshot
@@ -77,7 +77,7 @@ def test_an_empty_slot_is_hashed_like_an_account_that_holds_nothing() -> None:
 
 
 def test_empty_slots_are_fresh_even_under_one_nonce() -> None:
-    """Random, not derived: a key that comes to light opens accounts and no empty slot, and two
+    """Not derived from the key: one that comes to light opens accounts and no empty slot, and two
     proofs of one snapshot share no leaf of an empty slot. Accounts are the same under one nonce."""
     one, other = placed(20), placed(20)
     same = (one.batches[0].commitments == other.batches[0].commitments).all(axis=1)
@@ -95,7 +95,9 @@ def test_commitments_of_empty_slots_are_distributed_like_those_of_accounts(
     times in 2^32, the others twice, and an exact uniform draw would be told from a hash."""
     words = [0, 1, P - 1, P, 2 * P - 1, 2 * P, (1 << 32) - 1, 77]
     drawn = np.array(words, "<u4").tobytes()
-    monkeypatch.setattr(secrets, "token_bytes", lambda size: (drawn * size)[:size])
+    monkeypatch.setattr(
+        RunSeed, "_derived", lambda self, label, size, *numbers: (drawn * size)[:size]
+    )
     chosen = placed(20)
     empty = chosen.batches[0].commitments[~taken(chosen)]
     assert (empty == np.array([word % P for word in words], np.uint32)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from air.aggregate.keys import (
     decode_aggregates,
     encode_aggregates,
 )
+from air.aggregate.publics import AggregatePublics
 from air.context import Statement
 from air.inclusion.check import check_customer
 from air.inclusion.customer import CustomerFile
@@ -66,8 +68,10 @@ def publication_form_target() -> Target:
 
 def inner_proof_target() -> Target:
     """Reading an inner proof's file: what is accepted encodes to itself."""
-    join = InnerProof(InnerKind.JOIN, 2, 1, bytes(range(32)), tuple(range(8)), bytes(40))
-    batch = InnerProof(InnerKind.BATCH, 0, 3, bytes(32), tuple(range(25)), b"")
+    digests = [tuple(range(first, first + 8)) for first in (1, 9, 17)]
+    said = AggregatePublics(bytes(range(32)), 3, True, *digests)
+    join = InnerProof(InnerKind.JOIN, 2, 1, said, bytes(40))
+    batch = InnerProof(InnerKind.BATCH, 0, 3, replace(said, count=1), b"")
 
     def run(data: bytes) -> None:
         try:
@@ -76,9 +80,9 @@ def inner_proof_target() -> Target:
             return
         require(inner.encode() == data, "an inner proof does not encode to itself")
 
-    sections = ((0, 8), (8, 10), (10, 12), (12, 16), (16, 48), (52, 84), (88, 128))
+    sections = ((0, 8), (8, 10), (10, 12), (12, 16), (16, 48), (48, 52), (53, 149), (153, 193))
     return Target(
-        "inner-proof", run, (join.encode(), batch.encode()), sections, (12, *range(48, 92, 4))
+        "inner-proof", run, (join.encode(), batch.encode()), sections, (12, 48, *range(53, 153, 4))
     )
 
 

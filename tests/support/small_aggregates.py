@@ -120,7 +120,5 @@ def tiny_publication(count: int) -> AggregatedPublication:
             SHAPE,
             TINY,
             bound_to(statement),
-            report=lambda *_: None,
-            lap=lambda _: None,
         )
     return AggregatedPublication(statement, one.blinds[-1], one.batches[0].digest_in, proof)

@@ -68,12 +68,8 @@ def refused(data: bytes | AggregatedPublication, **options: Any) -> Rejected:
     return caught.value
 
 
-def silent(*_: object) -> None:
-    pass
-
-
 def aggregated(batches: list[Batch] | tuple[Batch, ...], bound: bytes) -> bytes:
-    return prove_aggregate(batches, SHAPE, TINY, bound, report=silent, lap=silent)
+    return prove_aggregate(batches, SHAPE, TINY, bound)
 
 
 # ---- whole trees of proofs about what is false

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from support.cheating import Seeded
 from support.checks import check, check_equal
 from support.publications import REGISTRY
 from support.publications import context as small_context
 
+from air.aggregate.inner import InnerProof
 from air.aggregate.publics import aggregate_context
 from air.aggregate.run import prove_aggregate
+from air.aggregate.tasks import batch_task, release_key, wrap_task
 from air.context import Shape as ContextShape
 from air.context import Statement
 from air.publication import AggregatedPublication
+from air.runs.scheduler import MemoryStore
+from air.runs.tree import NodeId
+from air.runs.workers import LocalPool
 from air.shape import Shape
 from air.tree import upper_levels
 from air.verification import verify_publication
@@ -53,14 +59,19 @@ def test_two_batches_with_the_pinned_keys() -> None:
     context = replace(small_context(2), policy=PROFILE, shape=shape, depth=SMALLEST.log_slots + 1)
     root = upper_levels([batch.root for batch in own])[-1][0]
     statement = Statement(context, tuple(own[-1].totals_out[: len(REGISTRY)]), root, 2)
-    proof = prove_aggregate(
-        own,
-        SMALLEST,
-        PROFILE,
-        aggregate_context(context.digest(), statement.digest()),
-        report=lambda *_: None,
-        lap=lambda _: None,
-    )
+    bound = aggregate_context(context.digest(), statement.digest())
+    kept, seeded = MemoryStore(), Seeded(b"pinned")
+    with LocalPool(2, 1) as workers:
+        proof = prove_aggregate(
+            own, SMALLEST, PROFILE, bound, kept=kept, workers=workers, randomness=seeded
+        )
+    # Proofs that other processes made are those that this one makes, byte for byte.
+    join = kept.proofs[NodeId(1, 0)]
+    wrap = wrap_task(PROFILE, SMALLEST, 1, join, randomness=seeded)
+    check(InnerProof.decode(wrap).proof == proof, "the wrap")
+    batch = batch_task(PROFILE, SMALLEST, 1, own[1], bound, False)
+    check(batch == kept.proofs[NodeId(0, 1)], "a batch")
+    release_key()
     publication = AggregatedPublication(statement, tuple(range(101, 109)), own[0].digest_in, proof)
     accepted = verify_publication(publication.encode(), statement.digest(), (PROFILE,))
     check_equal(accepted.statement, statement)

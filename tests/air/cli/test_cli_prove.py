@@ -56,7 +56,11 @@ def test_prove_then_verify(small_publication: Any, key: Path, tmp_path: Path) ->
     out = tmp_path / "out"
     words = ("prove", small_publication.snapshot_path, "--key", key, "--out", out)
     result = invoke(*words, "--profile", "proven100", "--json")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    # Standard error has the progress, an object on each line.
+    told = [json.loads(line) for line in result.stderr.splitlines()]
+    assert {line["event"] for line in told} == {"progress"}
+    assert told[-1]["fraction"] == 1
     value = json.loads(result.stdout)
     assert value["ok"] is True
     assert {name: Path(entry["path"]).stat().st_size for name, entry in value["files"].items()} == {

@@ -16,35 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inclusion_example import ACCOUNTS, EXAMPLE
+from store_arguments import IDS, arguments
 
 from air.encoding import limbs
 from air.inclusion.check import check_customer
 from air.inclusion.customer import CustomerFile
+from air.inclusion.reader import unpack_holdings
 from air.inclusion.store import INDEX_FILE, InclusionStore, customer_file_name, write_store
-from air.inclusion.store_rows import pack_holdings, unpack_holdings
+from air.inclusion.store_rows import pack_holdings
 from air.registry import AMOUNT_BOUND, AMOUNT_LIMBS
 from stark.errors import InputError, UsageError
-
-IDS = list(ACCOUNTS)
-
-
-def arguments(**changes: Any) -> dict[str, Any]:
-    """Arguments of write_store for the example, some of them replaced."""
-    rows = [ACCOUNTS[name][1] for name in IDS]
-    values: dict[str, Any] = {
-        "statement": EXAMPLE.statement,
-        "account_ids": [name.encode() for name in IDS],
-        "salts": np.array([list(EXAMPLE.salts[name]) for name in IDS], np.uint8),
-        "slots": np.array([ACCOUNTS[name][0] for name in IDS]),
-        "offsets": np.concatenate([[0], np.cumsum([len(row) for row in rows])]),
-        "assets": np.array([asset for row in rows for asset, _ in row], np.uint16),
-        "limbs": np.array(
-            [limbs(amount, AMOUNT_LIMBS) for row in rows for _, amount in row], np.uint32
-        ),
-        "batch_nodes": [np.array(tree, np.uint32) for tree in EXAMPLE.nodes],
-        "upper": EXAMPLE.upper,
-    }
-    return {**values, **changes}
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +190,7 @@ def test_files_that_are_no_store(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE meta SET value = '2' WHERE key = 'format'",
+        "UPDATE meta SET value = '1' WHERE key = 'format'",
         "DELETE FROM meta WHERE key = 'statement'",
         "UPDATE meta SET value = 'text' WHERE key = 'statement'",
         "UPDATE meta SET value = x'7b7d' WHERE key = 'statement'",
