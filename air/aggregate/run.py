@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from air.aggregate.keys import aggregate_keys
-from air.aggregate.proving import (
-    Node,
-    inner_batch_key,
-    join_key,
-    prove_batch,
-    prove_join,
-    prove_wrap,
-    wrap_key,
-)
+from air.aggregate.pinned_circuits import pinned_join_key, pinned_wrap_key, require_pinned
+from air.aggregate.proving import Node, inner_batch_key, prove_batch, prove_join, prove_wrap
 from air.shape import Shape
 from air.witness import Batch
-from stark.errors import Code, Rejected
 from stark.field.memory import buffers
-from stark.verifier.key import VerificationKey
 
 Progress = Callable[[str, int, int], None]
 Lap = Callable[[str], None]
@@ -64,7 +55,7 @@ def prove_aggregate(
 
     report("keys", 0, total)
     key = inner_batch_key(profile, shape)
-    _require_pinned(key.verification, pinned.batch_key())
+    require_pinned(key.verification, pinned.batch_key())
     lap("keys")
     nodes: list[Node] = []
     for number, batch in enumerate(batches):
@@ -76,8 +67,7 @@ def prove_aggregate(
     lap("batches")
     for level in range(1, levels + 1):
         report("keys", done, total)
-        join = join_key(inner, level, profile)
-        _require_pinned(join.verification, pinned.join_key(level))
+        join = pinned_join_key(inner, level, profile, pinned.join_key(level))
         lap("keys")
         joined: list[Node] = []
         for first in range(0, len(nodes), 2):
@@ -90,8 +80,7 @@ def prove_aggregate(
         buffers.release()
         lap("joins")
     report("keys", done, total)
-    wrap = wrap_key(inner, profile)
-    _require_pinned(wrap.verification, pinned.wrap_key(levels))
+    wrap = pinned_wrap_key(inner, profile, pinned.wrap_key(levels))
     lap("keys")
     (last,) = nodes
     proof = prove_wrap(wrap, inner, last, step("wrap"))
@@ -99,14 +88,3 @@ def prove_aggregate(
     buffers.release()
     lap("wrap")
     return proof
-
-
-def _require_pinned(made: VerificationKey, pinned: VerificationKey) -> None:
-    """A proof for another key than the pinned one would be refused at the very end."""
-    if made.digest != pinned.digest:
-        raise Rejected(
-            Code.VK,
-            "a key made from source is the pinned one",
-            pinned.digest.hex(),
-            made.digest.hex(),
-        )
