@@ -19,6 +19,7 @@ from stark.field.extension import DEGREE
 from stark.prover.keygen import ProvingKey, generate_key
 from stark.prover.prove import prove
 from stark.prover.randomness import Randomness
+from stark.recursion.circuit import Circuit
 from stark.recursion.inputs import circuit_inputs
 from stark.recursion.prover import PUBLIC_TABLE, CircuitKey, Step, silent
 from stark.recursion.single import said_values
@@ -59,17 +60,29 @@ def inner_batch_key(profile: str, shape: Shape) -> ProvingKey:
 
 
 def join_key(inner: VerificationKey, level: int, profile: str) -> CircuitKey:
-    """The key of joins of a level, 1 being above the batches."""
-    return CircuitKey.of(join_circuit(inner, level), partial(layer_parameters, profile, "join"))
+    """The key of joins of a level, 1 being above the batches; from source."""
+    return circuit_key(join_circuit(inner, level), "join", profile)
 
 
 def wrap_key(inner: VerificationKey, profile: str) -> CircuitKey:
-    """The key of the wrap over the last join."""
+    """The key of the wrap over the last join; from source."""
+    return circuit_key(wrap_circuit(inner), "wrap", profile)
+
+
+def circuit_key(circuit: Circuit, role: str, profile: str) -> CircuitKey:
+    """The key of a circuit that is a ``join`` or a ``wrap``, which is published: it hides.
+
+    Raises
+    ------
+    UsageError
+        For columns that are not those of a circuit.
+    """
+    published = role == "wrap"
     return CircuitKey.of(
-        wrap_circuit(inner),
-        partial(layer_parameters, profile, "wrap"),
-        zk=True,
-        log_least=WRAP_LOG_LEAST,
+        circuit,
+        partial(layer_parameters, profile, role),
+        zk=published,
+        log_least=WRAP_LOG_LEAST if published else 0,
     )
 
 

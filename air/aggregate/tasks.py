@@ -13,15 +13,14 @@ from typing import Any
 
 from air.aggregate.inner import InnerKind, InnerProof, published_context
 from air.aggregate.keys import aggregate_keys
+from air.aggregate.pinned_circuits import pinned_join_key, pinned_wrap_key, require_pinned
 from air.aggregate.proving import (
     Node,
     batch_publics,
     inner_batch_key,
-    join_key,
     prove_batch,
     prove_join,
     prove_wrap,
-    wrap_key,
 )
 from air.keys import profile_parameters
 from air.shape import Shape
@@ -124,9 +123,7 @@ def join_task(
     pinned = keys.join_key(level)
 
     def make() -> CircuitKey:
-        made = join_key(inner, level, profile)
-        _require_pinned(made.verification, pinned)
-        return made
+        return pinned_join_key(inner, level, profile, pinned)
 
     with _held.lock:
         key: CircuitKey = _held.of(pinned.digest, make, step)
@@ -152,9 +149,7 @@ def wrap_task(
     inner, pinned = keys.join_key(levels), keys.wrap_key(levels)
 
     def make() -> CircuitKey:
-        made = wrap_key(inner, profile)
-        _require_pinned(made.verification, pinned)
-        return made
+        return pinned_wrap_key(inner, profile, pinned)
 
     with _held.lock:
         key: CircuitKey = _held.of(pinned.digest, make, step)
@@ -208,16 +203,5 @@ def child_node(data: bytes, level: int, number: int) -> Node:
 
 def _batch_key(profile: str, shape: Shape, pinned: VerificationKey) -> ProvingKey:
     made = inner_batch_key(profile, shape)
-    _require_pinned(made.verification, pinned)
+    require_pinned(made.verification, pinned)
     return made
-
-
-def _require_pinned(made: VerificationKey, pinned: VerificationKey) -> None:
-    """A proof for another key than the pinned one would be refused at the very end."""
-    if made.digest != pinned.digest:
-        raise Rejected(
-            Code.VK,
-            "a key made from source is the pinned one",
-            pinned.digest.hex(),
-            made.digest.hex(),
-        )

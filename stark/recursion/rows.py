@@ -26,33 +26,47 @@ WRITES = -2
 
 
 class Rows:
-    """The fixed columns of a table, filled row by row; most cells of a row are zero."""
+    """The fixed columns of a table, filled row by row; most cells of a row are zero.
+
+    Until the table is complete, its columns are longer than it is: zeros are made many at a time.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.columns = {name: array("q") for name in names}
         self.count = 0
+        self._height = 0
 
     def append(self, values: Mapping[str, int]) -> int:
         """A row that is zero but for ``values``; its number."""
         row = self.count
         self.count += 1
+        self._reserve(self.count)
+        columns = self.columns
         for name, value in values.items():
-            self.set(row, name, value)
+            columns[name][row] = value
         return row
 
     def set(self, row: int, name: str, value: int) -> None:
-        """Set a cell of a row that exists."""
-        column = self.columns[name]
-        # Columns end behind their last cell that was set: rows are long, and hardly filled.
-        missing = row + 1 - len(column)
-        if missing > 0:
-            column.frombytes(bytes(column.itemsize * missing))
-        column[row] = value
+        """Set a cell of a row, one that exists or that ``count`` will soon include."""
+        self._reserve(row + 1)
+        self.columns[name][row] = value
 
     def complete(self) -> None:
-        """Fill all columns with zeros up to the last row."""
+        """Columns as long as there are rows."""
+        self._reserve(self.count)
         for column in self.columns.values():
-            column.frombytes(bytes(column.itemsize * (self.count - len(column))))
+            del column[self.count :]
+        self._height = self.count
+
+    def _reserve(self, rows: int) -> None:
+        """Columns of at least that many cells; twice as many as before, so that each cell is moved
+        once on average."""
+        if rows <= self._height:
+            return
+        height = max(rows, 2 * self._height)
+        for column in self.columns.values():
+            column.frombytes(bytes(column.itemsize * (height - self._height)))
+        self._height = height
 
 
 class Addresses:

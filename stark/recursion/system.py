@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -108,10 +109,12 @@ def circuit_system(
 def _padded(
     name: str, columns: Mapping[str, Sequence[int]], log_height: int
 ) -> dict[str, Sequence[int]]:
+    # Arrays, which numpy takes as they are: of a list it looks at every number.
     result: dict[str, Sequence[int]] = {}
     for column, values in columns.items():
         missing = (1 << log_height) - len(values)
         if missing < 0:
             raise UsageError(f"{name}: {len(values)} rows do not fit 2^{log_height}")
-        result[column] = [*values, *([0] * missing)]
+        padded = result[column] = array("q", values)
+        padded.frombytes(bytes(padded.itemsize * missing))
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from stark.constraints.air import Air
 from stark.errors import UsageError
@@ -36,7 +36,7 @@ class FixedAir(Air):
         self,
         log_height: int,
         fixed_columns: tuple[str, ...],
-        flags: Iterable[str],
+        flags: Collection[str],
         columns: Columns | None,
     ) -> None:
         super().__init__(log_height)
@@ -53,10 +53,10 @@ class FixedAir(Air):
                 raise UsageError(
                     f"{self.name}: {name!r} has {len(values)} values on {1 << log_height} rows"
                 )
-            if min(values) < 0 or max(values) >= P:
+            held = set(values)
+            if min(held) < 0 or max(held) >= P:
                 raise UsageError(f"{self.name}: {name!r} holds a value outside 0 ... p - 1")
-        for name in flags:
-            if not set(self._columns[name]) <= {0, 1}:
+            if name in flags and not held <= {0, 1}:
                 raise UsageError(f"{self.name}: {name!r} holds something else than 0 and 1")
 
     def preprocessed(self) -> Columns:
@@ -73,8 +73,9 @@ class FixedAir(Air):
 
     def _at_most_one(self, columns: Columns, names: Sequence[str]) -> None:
         """UsageError if two of these flags are set on one row."""
-        for row, flags in enumerate(zip(*(columns[name] for name in names), strict=True)):
-            if sum(flags) > 1:
+        sums = map(sum, zip(*(columns[name] for name in names), strict=True))
+        for row, count in enumerate(sums):
+            if count > 1:
                 raise UsageError(f"{self.name}: row {row} sets two of {', '.join(names)}")
 
     def _only_where(self, columns: Columns, name: str, flag: str) -> None:
