@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from air.placing import PlacedAccounts, place
 from air.planning import DEFAULT_MAX_LOG_ROWS, fixed_plan
 from air.preparing import PreparedBatches, prepare_batches
 from air.publication import AggregatedPublication, Publication
-from air.resources import Workload, within
+from air.resources import Workload, local_workers, within
 from air.resuming import (
     identified,
     is_published,
@@ -89,7 +90,7 @@ def prove_snapshot(
     aggregate: bool = True,
     work: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    workers: Workers | Executor | int | None = None,
+    workers: Workers | Executor | int | Literal["auto"] = 1,
     progress: Callable[[Progress], None] | RunProgress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> ProofRun:
@@ -115,8 +116,8 @@ def prove_snapshot(
         Fix what is public about the size. By default they follow the snapshot: the number of
         accounts and of their non-zero balances, rounded up.
     memory
-        Bytes that the process may take; batches are made small enough. By default three quarters
-        of the machine's.
+        Bytes that this process may take, together with those that it starts; batches are made
+        small enough. By default three quarters of the machine's.
     store
         Where the inclusion store goes, which is secret; by default into the same folder.
     aggregate
@@ -128,8 +129,10 @@ def prove_snapshot(
         Whether an unfinished run that is there is gone on with, in its shape and number of
         batches; without one, a run begins.
     workers
-        Who makes the proofs: processes of this machine, so many; or an executor of the caller's.
-        By default this process.
+        Who makes the proofs: this process alone, by default; more than one process of this machine;
+        as many as memory and cores are for, ``auto``; or an executor of the caller's. Processes
+        that are started here import the caller's program: it needs its
+        ``if __name__ == "__main__":``.
     progress
         Called in this thread whenever something happens; or the progress of a run that this is a
         part of.
@@ -155,7 +158,7 @@ def prove_snapshot(
     run.begin(account_stages(workload))
     places = RunPlaces.of(out, store, work)
     places.require_writable()
-    with WorkFolder(places.work, warn or (lambda line: None)) as kept, _team(workers) as team:
+    with WorkFolder(places.work, warn or (lambda line: None)) as kept, ExitStack() as stack:
         begun = kept.manifest
         if begun is not None:
             refuse_unfinished(places.work, resume)
@@ -169,7 +172,7 @@ def prove_snapshot(
                 return _run(places, done, clock)
             shape, batches, aggregate = Shape.named(begun.shape), begun.batches, begun.aggregated
         seed = RunSeed.fresh() if begun is None else begun.seed
-        fits = within(memory, workload, profile)
+        fits = within(memory, workload, profile, workers if isinstance(workers, int) else 1)
         aggregates = aggregable(profile) if aggregate else None
         fixed = None
         if shape is not None:
@@ -180,6 +183,9 @@ def prove_snapshot(
             snapshot, master_key, seed.nonce, max_log_rows, fixed, fits, aggregates, seed
         )
         clock.lap("placement")
+        if workers == "auto":
+            workers = local_workers(memory, workload, profile, placed.plan, worker_count())
+        team = stack.enter_context(_team(workers))
         plan_progress(run, workload, profile, placed.plan, 1 if team is None else team.count)
         prepared = prepare_batches(snapshot, placed, seed.nonce, profile, seed, run.stage)
         clock.lap("hashing accounts")
@@ -303,7 +309,7 @@ def _write_files(
 
 
 @contextmanager
-def _team(workers: Workers | Executor | int | None) -> Iterator[Workers | None]:
+def _team(workers: Workers | Executor | int) -> Iterator[Workers | None]:
     """Who makes proofs; ``None`` for this process. Processes that are started here end here."""
     if isinstance(workers, int):
         if workers < 1:

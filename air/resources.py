@@ -18,7 +18,7 @@ from air.planning import Fits, Plan
 from air.proof_size import message_bytes, proof_trees
 from air.shape import LOG_RANGE, Shape
 from air.snapshot.table import Snapshot
-from air.speeds import Speeds, physical_memory
+from air.speeds import TYPICAL_SPEEDS, Speeds, physical_memory
 from air.tables.batch import batch_system
 from stark.constraints.expression import Part
 from stark.field.extension import DEGREE
@@ -27,6 +27,7 @@ from stark.hash.poseidon import RATE
 from stark.hash.sha256 import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from stark.hash.suite import SUITES
 from stark.merkle.multiproof import TreeShape, group_indices, missing_siblings
+from stark.parallel import worker_count
 from stark.recursion.system import CircuitShape
 from stark.soundness.search import PROFILES, Role
 from stark.system import Table
@@ -57,6 +58,13 @@ _NODE_BYTES = 2 * DIGEST_BYTES
 
 REST = {"published": 2.15, "batch": 1.95, "join": 1.45, "wrap": 1.6}
 """All of a proof's time by that of its transforms and its hashing, measured, by its role."""
+
+ALONE = 0.12
+"""Part of a proof's work that one thread does while others wait, measured with two threads."""
+
+THREADS_PER_WORKER = 2
+"""With one thread each twice as many processes make a tenth more batches in the same time; their
+keys, which each of them makes, and their memory cost as much."""
 
 FIXED_SECONDS = 0.3
 """Proofs of work, small tables, the transcript: what does not grow with a batch."""
@@ -244,19 +252,37 @@ def prover_seconds(
     return FIXED_SECONDS + rest * (transformed * speeds.transform + hashing)
 
 
-def proving_seconds(profile: str, plan: Plan, speeds: Speeds) -> float:
-    """All proofs of a plan, made one by one, and the keys of circuits."""
+def proving_seconds(
+    profile: str, plan: Plan, speeds: Speeds, workers: int = 1, cores: int | None = None
+) -> float:
+    """All proofs of a plan, level by level, so many at a time, and the keys of circuits.
+
+    ``cores`` are those that the speeds are of; by default what this process uses.
+    """
+    slower = _sharing(workers, worker_count() if cores is None else cores)
+
+    def level_seconds(proofs: int, each: float) -> float:
+        return -(-proofs // workers) * each * slower
+
     if not plan.aggregated:
-        return plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds)
+        each = batch_seconds(profile, plan.shape, plan.lean, speeds)
+        return level_seconds(plan.batches, each)
     keys = aggregate_keys(profile, plan.shape)
     levels = (plan.batches - 1).bit_length()
-    seconds = plan.batches * batch_seconds(profile, plan.shape, plan.lean, speeds, "batch")
+    each = batch_seconds(profile, plan.shape, plan.lean, speeds, "batch")
+    seconds = level_seconds(plan.batches, each)
     for level, join in enumerate(keys.joins[:levels], start=1):
-        joins = -(-plan.batches >> level)
-        seconds += joins * circuit_seconds(profile, "join", join.shape, speeds)
+        each = circuit_seconds(profile, "join", join.shape, speeds)
+        seconds += level_seconds(-(-plan.batches >> level), each)
     wrap = keys.wraps[levels - 1].shape
-    seconds += circuit_seconds(profile, "wrap", wrap, speeds)
+    seconds += level_seconds(1, circuit_seconds(profile, "wrap", wrap, speeds))
     return seconds + (levels + 1) * KEY_SECONDS
+
+
+def _sharing(workers: int, cores: int) -> float:
+    """Time of a proof on a worker's part of the cores, by its time on all of them (Amdahl)."""
+    own = max(1, cores // workers)
+    return (ALONE + (1 - ALONE) / own) / (ALONE + (1 - ALONE) / cores)
 
 
 def publication_bytes(profile: str, plan: Plan) -> int:
@@ -316,12 +342,15 @@ class Workload:
         return cls(snapshot.accounts, snapshot.holdings, len(snapshot.id_bytes))
 
 
-def plan_bytes(workload: Workload, profile: str, plan: Plan) -> int:
-    """Predicted peak memory of proving by a plan."""
+def plan_bytes(workload: Workload, profile: str, plan: Plan, workers: int = 1) -> int:
+    """Predicted peak memory of proving by a plan: of this process, or of all that work for it."""
+    proving = proving_bytes(profile, plan)
+    if workers > 1:
+        proving = workers * (BASE_BYTES + proving)
     return (
         BASE_BYTES
         + snapshot_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
-        + proving_bytes(profile, plan)
+        + proving
     )
 
 
@@ -339,27 +368,53 @@ def proving_bytes(profile: str, plan: Plan) -> int:
     )
 
 
-def within(memory: int | None, workload: Workload, profile: str) -> Fits | None:
-    """Whether plans stay within ``memory`` bytes; by default a part of the machine's memory."""
+def within(memory: int | None, workload: Workload, profile: str, workers: int = 1) -> Fits | None:
+    """Whether plans stay within ``memory`` bytes; by default a part of the machine's memory.
+
+    ``workers`` processes share them.
+    """
     if memory is None:
         installed = physical_memory()
         if installed is None:
             return None
         memory = installed * 3 // 4
     limit = MARGIN * memory
-    return lambda plan: plan_bytes(workload, profile, plan) <= limit
+    return lambda plan: plan_bytes(workload, profile, plan, workers) <= limit
 
 
-def predict(workload: Workload, profile: str, plan: Plan, speeds: Speeds) -> Resources:
-    """All figures of a plan."""
+def local_workers(
+    memory: int | None, workload: Workload, profile: str, plan: Plan, cores: int
+) -> int:
+    """Processes that make the proofs of a plan soonest, of those numbers that memory is for.
+
+    Each has :data:`THREADS_PER_WORKER` cores or more. More of them make the batches sooner; fewer,
+    with more threads each, the few proofs above them.
+    """
+    most = max(1, min(cores // THREADS_PER_WORKER, plan.batches))
+    possible = [1]
+    for workers in range(2, most + 1):
+        fits = within(memory, workload, profile, workers)
+        if fits is None or not fits(plan):
+            break
+        possible.append(workers)
+    return min(
+        possible,
+        key=lambda workers: proving_seconds(profile, plan, TYPICAL_SPEEDS, workers, cores),
+    )
+
+
+def predict(
+    workload: Workload, profile: str, plan: Plan, speeds: Speeds, workers: int = 1
+) -> Resources:
+    """All figures of a plan that so many processes of this machine carry out."""
     proofs = publication_bytes(profile, plan) + STATEMENT_BYTES
     store = store_bytes(workload.accounts, workload.holdings, plan.slots, workload.id_bytes)
-    seconds = proving_seconds(profile, plan, speeds)
-    handing_out = speeds.touching * proving_bytes(profile, plan)
+    seconds = proving_seconds(profile, plan, speeds, workers)
+    handing_out = workers * speeds.touching * proving_bytes(profile, plan)
     seconds += handing_out
     seconds += SECONDS_PER_ACCOUNT * workload.accounts + SECONDS_PER_HOLDING * workload.holdings
     return Resources(
-        memory_bytes=plan_bytes(workload, profile, plan),
+        memory_bytes=plan_bytes(workload, profile, plan, workers),
         seconds=seconds,
         memory_seconds=handing_out,
         proof_bytes=proofs,

@@ -22,15 +22,12 @@ from air.resources import (
 from air.runs.progress import RunProgress
 from air.runs.tree import ProofTree
 from air.runs.work import Cost, Stage
-from air.speeds import Speeds
+from air.speeds import TYPICAL_SPEEDS
 
 PLACING: Final = "placement"
 HASHING: Final = "hashing accounts"
 CHECKING: Final = "checking the proof"
 WRITING: Final = "writing the files"
-
-TYPICAL: Final = Speeds(transform=1.6e-9, hashing=2.6e-10, permutation=7e-8, touching=4e-10)
-"""Of two cores of a server of 2023, by :func:`air.speeds.measure_speeds`."""
 
 _CHECKING_SECONDS: Final = 0.2
 _STARTING_SECONDS: Final = 2.0
@@ -103,15 +100,15 @@ def proof_costs(profile: str, plan: Plan) -> dict[int, Cost]:
     """The cost of a proof of each level: batches, joins, and the wrap."""
     shape, lean = plan.shape, plan.lean
     if not plan.aggregated:
-        seconds = batch_seconds(profile, shape, lean, TYPICAL)
+        seconds = batch_seconds(profile, shape, lean, TYPICAL_SPEEDS)
         return {0: Cost(seconds, _FIXED_COLUMNS * seconds, _PUBLISHED_PARTS)}
     keys = aggregate_keys(profile, shape)
     levels = (plan.batches - 1).bit_length()
-    seconds = batch_seconds(profile, shape, lean, TYPICAL, "batch")
+    seconds = batch_seconds(profile, shape, lean, TYPICAL_SPEEDS, "batch")
     costs = {0: Cost(seconds, _FIXED_COLUMNS * seconds, _BATCH_PARTS)}
     for level, join in enumerate(keys.joins[:levels], start=1):
-        seconds = circuit_seconds(profile, "join", join.shape, TYPICAL)
+        seconds = circuit_seconds(profile, "join", join.shape, TYPICAL_SPEEDS)
         costs[level] = Cost(seconds, KEY_SECONDS, _JOIN_PARTS)
-    seconds = circuit_seconds(profile, "wrap", keys.wraps[levels - 1].shape, TYPICAL)
+    seconds = circuit_seconds(profile, "wrap", keys.wraps[levels - 1].shape, TYPICAL_SPEEDS)
     costs[levels + 1] = Cost(seconds, KEY_SECONDS, _WRAP_PARTS)
     return costs

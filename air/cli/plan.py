@@ -29,6 +29,7 @@ from stark.errors import UsageError
 @click.option("--shape", metavar="NAME", help="As for prove.")
 @click.option("--batches", type=click.IntRange(min=1), help="As for prove.")
 @click.option("--aggregate/--no-aggregate", default=True, help="As for prove.")
+@click.option("--workers", type=click.IntRange(min=1), help="As for prove.")
 @json_option
 @command_errors
 def plan(
@@ -39,6 +40,7 @@ def plan(
     shape: str | None,
     batches: int | None,
     aggregate: bool,
+    workers: int | None,
     as_json: bool,
 ) -> int:
     """Predict time, memory, disk and proof size of ``prove`` for a SNAPSHOT on this machine.
@@ -55,16 +57,17 @@ def plan(
 
         from air.aggregate.keys import aggregable
         from air.planning import fixed_plan, make_plan
-        from air.resources import Workload, predict, proving_bytes, within
+        from air.resources import Workload, local_workers, predict, proving_bytes, within
         from air.snapshot.check import load
         from air.snapshot.manifest import default_manifest_path
         from air.speeds import measure_speeds
+        from stark.parallel import worker_count
 
         manifest = manifest or default_manifest_path(snapshot)
         require_readable(manifest)
         loaded = load(snapshot, manifest, lambda done, total: report("reading", done, total))
         workload = Workload.of(loaded)
-        fits = within(memory, workload, profile)
+        fits = within(memory, workload, profile, workers or 1)
         aggregates = aggregable(profile) if aggregate else None
         rows, assets = np.diff(loaded.offsets), len(loaded.registry)
         made = (
@@ -72,9 +75,11 @@ def plan(
             if chosen is None
             else fixed_plan(chosen, batches, rows, assets, fits, aggregates)
         )
+        if workers is None:
+            workers = local_workers(memory, workload, profile, made, worker_count())
         report("measuring this machine", 0, 1)
         speeds = measure_speeds(proving_bytes(profile, made))
-        expected = predict(workload, profile, made, speeds)
+        expected = predict(workload, profile, made, speeds, workers)
     fill = loaded.holdings / (made.batches * made.shape.holding_rows)
     fields = {
         "accounts": loaded.accounts,
@@ -85,6 +90,7 @@ def plan(
         "batches": made.batches,
         "lean": made.lean,
         "aggregated": made.aggregated,
+        "workers": workers,
         "fill": round(fill, 4),
         "seconds": round(expected.seconds, 1),
         "memory_seconds": round(expected.memory_seconds, 1),
@@ -97,6 +103,7 @@ def plan(
         f"batches    {made.batches} of {made.shape.name}, {fill:.0%} filled"
         + (", lean" if made.lean else "")
         + (", aggregated in one proof" if made.aggregated else ""),
+        f"workers    {_workers_text(workers)}",
         f"time       {expected.seconds:.0f} s on this machine, reading not counted",
         f"           of these {expected.memory_seconds:.1f} s for memory not used lately",
         f"memory     {size_text(expected.memory_bytes)}",
@@ -104,3 +111,7 @@ def plan(
         f"disk       {size_text(expected.disk_bytes)} with the inclusion store",
     ]
     return finish(as_json, fields, lines)
+
+
+def _workers_text(workers: int) -> str:
+    return "this process alone" if workers == 1 else f"{workers} processes side by side"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -82,7 +82,7 @@ def keygen(keyfile: Path, as_json: bool) -> int:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that make proofs, side by side. Default: this one.",
+    help="Processes that make proofs, side by side. Default: as memory and cores allow.",
 )
 @click.option("--dask", metavar="ADDRESS", help="Make the proofs on a Dask cluster.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
@@ -196,9 +196,9 @@ def _warn(as_json: bool, line: str) -> None:
 
 
 @contextmanager
-def _workers(count: int | None, dask: str | None) -> Iterator[Workers | int | None]:
+def _workers(count: int | None, dask: str | None) -> Iterator[Workers | int | Literal["auto"]]:
     if dask is None:
-        yield count
+        yield "auto" if count is None else count
         return
     from air.runs.cluster import dask_workers
 

@@ -6,10 +6,11 @@ import pytest
 
 from air.planning import Plan
 from air.resources import KEY_SECONDS, Workload, proving_seconds
-from air.run_costs import TYPICAL, plan_progress, proof_costs
+from air.run_costs import plan_progress, proof_costs
 from air.runs.progress import RunProgress
 from air.runs.tree import NodeId, ProofTree
 from air.shape import Shape
+from air.speeds import TYPICAL_SPEEDS
 
 SHAPE = Shape.named("rows14-slots12-assets9")
 PROFILE = "proven128"
@@ -27,7 +28,7 @@ def test_costs_are_those_of_the_prediction(plan: Plan) -> None:
     tree = ProofTree(plan.batches, plan.aggregated)
     total = sum(costs[node.level].seconds for node in tree.nodes())
     keys = KEY_SECONDS * (tree.levels + 1) if plan.aggregated else 0.0
-    assert total + keys == pytest.approx(proving_seconds(PROFILE, plan, TYPICAL))
+    assert total + keys == pytest.approx(proving_seconds(PROFILE, plan, TYPICAL_SPEEDS))
     for cost in costs.values():
         assert sum(share for _, share in cost.parts) == pytest.approx(1)
         assert len({name for name, _ in cost.parts}) == len(cost.parts)
