@@ -11,6 +11,7 @@ import numpy as np
 from air.aggregate.inner import InnerKind, InnerProof, published_context
 from air.aggregate.keys import KEYS_FILE as AGGREGATE_KEYS_FILE
 from air.aggregate.publics import aggregate_context
+from air.aggregate.run import aggregate_expected, published_expected, require_expected
 from air.canonical_json import encode
 from air.context import Statement
 from air.inclusion.reader import InclusionStore
@@ -131,9 +132,11 @@ def identified(prepared: PreparedBatches, profile: str) -> Identify:
         kinds = {"batch": InnerKind.BATCH, "join": InnerKind.JOIN, "wrap": InnerKind.WRAP}
         common = aggregate_context(statement.context.digest(), statement.digest())
         contexts = [common] * plan.batches
+        expected = aggregate_expected(prepared.batches, common)
     else:
         kinds = {"batch": InnerKind.PUBLISHED}
         contexts = batch_contexts(statement)
+        expected = published_expected(prepared.batches, contexts)
 
     def identify(data: bytes) -> NodeId:
         one = InnerProof.decode(data)
@@ -146,6 +149,7 @@ def identified(prepared: PreparedBatches, profile: str) -> Identify:
             raise Rejected(
                 Code.STATEMENT, "what a kept proof is about", bound.hex(), one.context.hex()
             )
+        require_expected(one, node, expected)
         if not plan.aggregated:
             key = verification_key(profile, plan.shape)
             verify(key, one.proof, prepared.batches[node.number].publics, own)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from air.context import Statement
+from air.inclusion.reader import InclusionStore
 from air.publication import PROOF_FILE, STATEMENT_FILE, STORE_FILE
 from air.runs.manifest import RunManifest
-from stark.errors import Rejected, UsageError
+from stark.errors import Rejected, StarkError, UsageError
 
 _FILES: Final = (PROOF_FILE, STATEMENT_FILE, STORE_FILE)
 
@@ -63,14 +64,18 @@ class RunPlaces:
         return self.out / STATEMENT_FILE
 
     def require_writable(self) -> None:
-        """``UsageError`` if a file could not be written where it is to go, or if the work folder
-        lies in the folder that is published, or around what is written: it is removed."""
-        for path in (self.proof, self.store):
+        """``UsageError`` if a file could not be written where it is to go, or would take the place
+        of another one of the run, or if the work folder lies in the folder that is published, or
+        around what is written: it is removed."""
+        for path in (self.proof, self.statement, self.store):
             _require_place(path)
         work, out = Path(os.path.realpath(self.work)), Path(os.path.realpath(self.out))
+        store = Path(os.path.realpath(self.store))
+        if out.is_relative_to(store) or store in (out / PROOF_FILE, out / STATEMENT_FILE):
+            raise UsageError(f"the store cannot be {self.store}, which is to be something else")
         if work.is_relative_to(out):
             raise UsageError(f"the work folder {self.work} is secret and cannot lie in {self.out}")
-        for target in (out, Path(os.path.realpath(self.store))):
+        for target in (out, store):
             if target.is_relative_to(work):
                 raise UsageError(f"{target} cannot lie in the work folder {work}, which is removed")
 
@@ -89,6 +94,19 @@ class RunPlaces:
                 same = False
             if not same:
                 raise UsageError(f"{self.out} holds files of another run; {way_out}")
+
+    def require_own_store(self, manifest: RunManifest | None) -> None:
+        """``UsageError`` if there is a file in the place of the store that this very run did not
+        write: the store of another day perhaps, or by mistake a key."""
+        if not os.path.lexists(self.store):
+            return
+        try:
+            with InclusionStore(self.store) as opened:
+                found = opened.statement.digest()
+        except (OSError, StarkError):
+            found = None
+        if manifest is None or found != manifest.statement:
+            raise UsageError(f"{self.store} is there already; --force writes over it")
 
     def remove_partial(self) -> None:
         """Remove what a killed process of this run left of files that it was writing.

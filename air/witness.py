@@ -10,7 +10,8 @@ little time beside a proof, and a large snapshot has many batches in memory at o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,18 @@ class Batch:
             "tree": list(self.root),
         }
 
+    def received(self) -> Batch:
+        """The same with arrays that kernels can take, wherever it was sent from.
+
+        Another process may have it in buffers that cannot be written or are not aligned: an
+        executor that sends arrays apart from what they belong to, as Dask does, is free to do so.
+        """
+        own = self._accounts
+        accounts = BatchAccounts(
+            *(_required(array) for array in (own.commitments, own.offsets, own.assets, own.limbs))
+        )
+        return replace(self, nodes=_required(self.nodes), _accounts=accounts)
+
     def traces(self) -> dict[str, MontgomeryTrace]:
         """The main columns of all tables; large.
 
@@ -118,6 +131,11 @@ class Batch:
             "totals": MontgomeryTrace(_kernel_matrix(totals)),
             "range": MontgomeryTrace(ranges),
         }
+
+
+def _required(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself if it is contiguous, aligned and writeable, else a copy that is."""
+    return np.require(array, requirements=["C", "A", "W"])
 
 
 @dataclass(frozen=True)

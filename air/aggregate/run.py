@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from air.aggregate.inner import InnerProof
+from air.aggregate.inner import InnerKind, InnerProof, published_context
 from air.aggregate.keys import aggregate_keys
+from air.aggregate.proving import Node, batch_publics, joined_publics
+from air.aggregate.publics import AggregatePublics
 from air.aggregate.tasks import (
     KEYS_PHASE,
     batch_task,
@@ -17,6 +19,7 @@ from air.aggregate.tasks import (
     wrap_task,
 )
 from air.runs.scheduler import (
+    Accept,
     Blame,
     Call,
     CallOf,
@@ -30,7 +33,7 @@ from air.runs.tree import NodeId, ProofTree
 from air.runs.workers import InProcess, Step, Workers
 from air.shape import Shape
 from air.witness import Batch
-from stark.errors import Rejected, UsageError
+from stark.errors import Code, Rejected, UsageError
 from stark.prover.randomness import Randomness
 from stark.verifier.verify import verify
 
@@ -82,14 +85,69 @@ def published_calls(
     return call
 
 
-def aggregate_blame(tree: ProofTree, shape: Shape, profile: str, context: bytes) -> Blame:
-    """The children of a proof that cannot be made which are no proofs: they are verified here,
-    by the verifier that does not run in a circuit."""
+Expected = Mapping[NodeId, tuple[InnerKind, AggregatePublics]]
+"""Of every proof of a run its kind and what it says, which follows from the batches."""
+
+
+def aggregate_expected(batches: Sequence[Batch], context: bytes) -> Expected:
+    """Of batches that are joined."""
+    tree = ProofTree(len(batches))
+    result: dict[NodeId, tuple[InnerKind, AggregatePublics]] = {}
+    for node in tree.nodes():
+        below = [Node(child.level, result[child][1], proof=b"") for child in tree.children(node)]
+        kind = tree.kind(node)
+        if kind == "batch":
+            result[node] = InnerKind.BATCH, batch_publics(batches[node.number], context)
+        elif kind == "join":
+            right = below[1] if len(below) == 2 else None
+            result[node] = InnerKind.JOIN, joined_publics(below[0], right)
+        else:
+            result[node] = InnerKind.WRAP, below[0].publics
+    return result
+
+
+def published_expected(batches: Sequence[Batch], contexts: Sequence[bytes]) -> Expected:
+    """Of batches that are published each by itself."""
+    return {
+        NodeId(0, number): (InnerKind.PUBLISHED, batch_publics(batch, published_context(context)))
+        for number, (batch, context) in enumerate(zip(batches, contexts, strict=True))
+    }
+
+
+def require_expected(one: InnerProof, node: NodeId, expected: Expected) -> None:
+    """A proof of something else may well be a proof: of batches that somebody made up, say.
+
+    Raises
+    ------
+    Rejected
+        ``Recursion`` if it is of another place or kind, or says anything else than it has to.
+    """
+    kind, publics = expected[node]
+    if (one.kind, one.level, one.number) != (kind, node.level, node.number):
+        wanted = f"{kind.name.lower()} {node.number} of level {node.level}"
+        raise Rejected(Code.RECURSION, "place of an inner proof", wanted, one.name)
+    for name, wanted in vars(publics).items():
+        found = getattr(one.publics, name)
+        if found != wanted:
+            raise Rejected(Code.RECURSION, f"what {one.name} says, {name}", wanted, found)
+
+
+def accept_expected(expected: Expected) -> Accept:
+    """What workers give back is looked at before it is kept; whether it holds is seen later."""
+    return lambda node, data: require_expected(InnerProof.decode(data), node, expected)
+
+
+def aggregate_blame(
+    tree: ProofTree, shape: Shape, profile: str, context: bytes, expected: Expected
+) -> Blame:
+    """The children of a proof that cannot be made which are no proofs, or of something else: they
+    are verified here, by the verifier that does not run in a circuit."""
 
     def blame(node: NodeId, children: list[bytes]) -> list[NodeId]:
         wrong = []
         for child, data in zip(tree.children(node), children, strict=True):
             try:
+                require_expected(InnerProof.decode(data), child, expected)
                 verify_inner(data, child, shape, profile, context)
             except Rejected:
                 wrong.append(child)
@@ -158,6 +216,7 @@ def prove_aggregate(
     kept = MemoryStore() if kept is None else kept
     seen = _Seen(tree, watch, step, lap)
     calls = aggregate_calls(batches, shape, profile, context, lean=lean, randomness=randomness)
+    expected = aggregate_expected(batches, context)
     try:
         run_tree(
             tree,
@@ -165,7 +224,8 @@ def prove_aggregate(
             calls,
             workers or InProcess(seen.step),
             watch=seen.watch,
-            blame=aggregate_blame(tree, shape, profile, context),
+            blame=aggregate_blame(tree, shape, profile, context, expected),
+            accept=accept_expected(expected),
         )
     finally:
         release_key()
@@ -195,7 +255,14 @@ def prove_published(
     seen = _Seen(tree, watch, step, lap)
     calls = published_calls(batches, shape, profile, contexts, lean=lean, randomness=randomness)
     try:
-        run_tree(tree, kept, calls, workers or InProcess(seen.step), watch=seen.watch)
+        run_tree(
+            tree,
+            kept,
+            calls,
+            workers or InProcess(seen.step),
+            watch=seen.watch,
+            accept=accept_expected(published_expected(batches, contexts)),
+        )
     finally:
         release_key()
     return [_whole(kept, root).proof for root in tree.roots]

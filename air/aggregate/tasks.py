@@ -90,7 +90,7 @@ def batch_task(
     pinned = aggregate_keys(profile, shape).batch_key()
     with _held.lock:
         key: ProvingKey = _held.of(pinned.digest, lambda: _batch_key(profile, shape, pinned), step)
-        node = prove_batch(key, batch, context, lean=lean, step=step)
+        node = prove_batch(key, batch.received(), context, lean=lean, step=step)
     return InnerProof(InnerKind.BATCH, 0, number, node.publics, node.proof).encode()
 
 
@@ -180,7 +180,8 @@ def published_task(
     with _held.lock:
         key: ProvingKey = _held.of(("published", shape, parameters), make, step)
         step("trace")
-        proof = prove(key, batch.traces(), batch.publics, context, step, randomness, lean=lean)
+        traces = batch.received().traces()
+        proof = prove(key, traces, batch.publics, context, step, randomness, lean=lean)
     publics = batch_publics(batch, published_context(context))
     return InnerProof(InnerKind.PUBLISHED, 0, number, publics, proof).encode()
 

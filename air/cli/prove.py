@@ -24,6 +24,7 @@ from air.cli.outcome import (
 )
 from air.cli.progress import READING, begin_loading, run_progress
 from air.context import short_digest
+from air.report import printable
 from air.report_json import statement_json
 from air.shape import Shape
 from stark.errors import UsageError
@@ -116,8 +117,10 @@ def prove(
     if workers is not None and dask is not None:
         raise UsageError("either --workers or --dask")
     chosen = None if shape is None else Shape.named(shape)
-    _require_places(out, work, resume, force)
+    _require_places(out, store, work, resume, force)
     require_readable(snapshot)
+    if store is not None:
+        _require_other_file(store, snapshot, keyfile)
     from air.master_key import read_master_key
 
     master_key = read_master_key(keyfile)
@@ -159,18 +162,32 @@ def prove(
     return finish(as_json, fields, run_lines(run))
 
 
-def _require_places(out: Path, work: Path | None, resume: bool, force: bool) -> None:
+def _require_places(
+    out: Path, store: Path | None, work: Path | None, resume: bool, force: bool
+) -> None:
     """Before anything is read: OUT is free, or what an unfinished run wrote; and that is wanted."""
     from air.run_places import RunPlaces
-    from air.runs.folder import read_manifest, refuse_unfinished
+    from air.runs.folder import read_manifest, refuse_unfinished, require_unused
 
-    places = RunPlaces.of(out, work=work)
+    places = RunPlaces.of(out, store, work)
+    # Nobody is told to remove the folder of a run that is going on.
+    require_unused(places.work)
     refuse_unfinished(places.work, resume)
     begun = read_manifest(places.work)
     if begun is None:
         require_free(out, force)
     elif not force:
         places.require_own_files(begun)
+    if store is not None and not force:
+        places.require_own_store(begun)
+    places.require_writable()
+
+
+def _require_other_file(store: Path, *inputs: Path) -> None:
+    """``UsageError`` if the store would be written over what is read, forced or not."""
+    for path in inputs:
+        if store.exists() and path.exists() and store.samefile(path):
+            raise UsageError(f"the store cannot be {store}, which is read")
 
 
 @contextmanager
@@ -192,7 +209,7 @@ def _going_on(out: Path, work: Path | None) -> Iterator[None]:
 
 def _warn(as_json: bool, line: str) -> None:
     """A line to standard error, among those of the progress."""
-    say(json.dumps({"event": "warning", "text": line}) if as_json else line)
+    say(json.dumps({"event": "warning", "text": line}) if as_json else printable(line))
 
 
 @contextmanager

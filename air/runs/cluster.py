@@ -1,7 +1,10 @@
 """Workers of a Dask cluster, an optional extra: whatever can run it can make proofs.
 
 They see the accounts and amounts of the batches that they prove, in the clear: it is a cluster of
-whoever proves, and connections that leave its network use TLS, as Dask is configured.
+whoever proves, and connections that leave its network use TLS, as Dask is configured. Dask sends
+objects pickled, both ways: whoever is in the cluster can run anything in this process. And a worker
+that is short of memory writes what it holds to its local directory, with the modes that its umask
+says: proofs of batches hide nothing, so that it has to be 0077, or spilling off.
 """
 
 from __future__ import annotations
@@ -83,6 +86,9 @@ def dask_workers(address: str, timeout: float = CONNECT_SECONDS) -> Iterator[Bor
 @contextmanager
 def _client(make: Callable[..., Client], address: str, timeout: float) -> Iterator[Client]:
     """A connection that has workers at its other end."""
+    if not address.strip():
+        # Dask would begin a cluster of its own on this machine.
+        raise UsageError("the address of a Dask scheduler is like tcp://host:8786")
     try:
         client = make(address, timeout=timeout, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from air.inclusion.private_files import private_output
-from air.runs.lock import FileLock
+from air.runs.lock import FileLock, require_unlocked
 from air.runs.manifest import MAXIMUM_FILE, RunManifest
 from air.runs.tree import NodeId
 from stark.errors import Rejected, UsageError
@@ -74,7 +74,9 @@ class WorkFolder:
         try:
             self._made = _made(self.path)
         except OSError as error:
-            raise _unwritable(self.path, error) from None
+            raise UsageError(
+                f"the work folder {self.path} cannot be made: {error.strerror}"
+            ) from None
         _require_private(self.path)
         if not self._made:
             self._require_run()
@@ -294,6 +296,11 @@ def read_manifest(folder: Path) -> RunManifest | None:
         return RunManifest.decode(data)
     except UsageError as error:
         raise UsageError(f"{path}: {error}; to begin anew, remove the folder {folder}") from None
+
+
+def require_unused(folder: Path) -> None:
+    """``UsageError`` if another process works on the run in a folder."""
+    require_unlocked(folder / LOCK_FILE)
 
 
 def refuse_unfinished(folder: Path, resume: bool) -> None:

@@ -56,6 +56,19 @@ class FileLock:
             self._descriptor = -1
 
 
+def require_unlocked(path: Path) -> None:
+    """``UsageError`` if another process holds this lock at the moment; nothing is made or taken."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        # There is none, or it is told when it is to be taken.
+        return
+    try:
+        _lock(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _locked(path: Path) -> int:
     """A descriptor of the file that has this name, locked."""
     while True:

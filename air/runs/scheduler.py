@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from air.runs.tree import NodeId, ProofTree
 from air.runs.workers import Call as Call
 from air.runs.workers import Workers
-from stark.errors import Rejected, UsageError
+from stark.errors import Code, Rejected, UsageError
 
 _RESUME: Final = "what is finished is kept in the run's work folder, if it has one: resume the run"
 
@@ -31,6 +31,9 @@ CallOf = Callable[[NodeId, list[bytes]], Call]
 
 Blame = Callable[[NodeId, list[bytes]], Sequence[NodeId]]
 """Which of the proofs below one, that are given too, are why it cannot be made."""
+
+Accept = Callable[[NodeId, bytes], None]
+"""Raises ``Rejected`` for what cannot be a proof, as far as that is seen at a glance."""
 
 
 class Kept(Protocol):
@@ -74,6 +77,10 @@ def blameless(node: NodeId, children: list[bytes]) -> Sequence[NodeId]:
     return ()
 
 
+def anything(node: NodeId, data: bytes) -> None:
+    """All that comes back is kept."""
+
+
 def run_tree(
     tree: ProofTree,
     kept: Kept,
@@ -82,6 +89,7 @@ def run_tree(
     *,
     watch: Watch = unwatched,
     blame: Blame = blameless,
+    accept: Accept = anything,
 ) -> None:
     """Make what is missing for the roots of a tree; afterwards all of them are kept.
 
@@ -96,16 +104,19 @@ def run_tree(
     blame
         Asked when a piece of work ends with ``Rejected`` or ``UsageError``: the proofs below it
         that it names are made again, once; if it names none, the error is raised.
+    accept
+        Asked about all that comes back, before it is kept. What it rejects is made again, once.
 
     Raises
     ------
     UsageError
-        If workers were lost :data:`ATTEMPTS` times over one proof, or there are none left.
+        If workers were lost :data:`ATTEMPTS` times over one proof, or there are none left; or if
+        what came back was rejected twice.
     BaseException
         What a piece of work, ``kept`` or ``watch`` raises, and interrupts. All work is stopped at
         once; what is finished stays kept.
     """
-    run = _Run(tree, kept, call, workers, watch, blame)
+    run = _Run(tree, kept, call, workers, watch, blame, accept)
     try:
         run.all()
     except BaseException:
@@ -121,6 +132,7 @@ class _Run:
     workers: Workers
     watch: Watch
     blame: Blame
+    accept: Accept
     done: set[NodeId] = field(default_factory=set)
     missing: set[NodeId] = field(default_factory=set)
     """Needed, and neither kept nor handed out."""
@@ -198,18 +210,43 @@ class _Run:
     def take(self, finished: Sequence[Future[bytes]]) -> None:
         """What came of pieces of work: first of all, what is whole is kept."""
         taken = [(future, *self.handed.pop(future)) for future in finished]
-        failed = []
+        failed, refused = [], []
         for future, node, since in taken:
             error = future.exception() if not future.cancelled() else BrokenExecutor("cancelled")
-            if error is None:
-                self.finish(node, future.result(), time.monotonic() - since)
-            else:
+            if error is not None:
                 failed.append((node, since, error))
+                continue
+            data = future.result()
+            refusal = self.refusal(node, data)
+            if refusal is None:
+                self.finish(node, data, time.monotonic() - since)
+            else:
+                refused.append((node, refusal))
+        for node, refusal in refused:
+            self.refuse(node, refusal)
         for node, since, error in failed:
             if isinstance(error, self.lost):
                 self.lose(node, time.monotonic() - since, error)
             else:
                 self.fail(node, error)
+
+    def refusal(self, node: NodeId, data: bytes) -> Rejected | None:
+        """Why what came back cannot be the proof, if it cannot."""
+        if not isinstance(data, bytes):
+            return Rejected(Code.FORMAT, "a proof is bytes", "bytes", type(data).__name__)
+        try:
+            self.accept(node, data)
+        except Rejected as error:
+            return error
+        return None
+
+    def refuse(self, node: NodeId, refusal: Rejected) -> None:
+        """Whoever made it is mistaken; another one may do better."""
+        if not self.redo(node):
+            raise UsageError(
+                f"what workers gave back as {self.tree.name(node)} was of no use twice: {refusal}; "
+                f"{_RESUME}, with other workers"
+            ) from refusal
 
     def finish(self, node: NodeId, data: bytes, seconds: float) -> None:
         self.kept.keep(node, data)

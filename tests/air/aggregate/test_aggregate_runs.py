@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import pytest
 from support.cheating import Seeded
 from support.checks import check, check_equal
-from support.publications import PROFILE, SHAPE
+from support.publications import PROFILE, SHAPE, accounts
 from support.small_aggregates import TINY, bound_to, snapshot, tiny_keys, tiny_profile
 
 from air.aggregate.inner import InnerKind, InnerProof, published_context
@@ -19,7 +20,9 @@ from air.aggregate.tasks import _OneKey, batch_task, join_task, wrap_task
 from air.keys import profile_parameters
 from air.runs.scheduler import MemoryStore
 from air.runs.tree import NodeId, ProofTree
+from air.runs.workers import Call, InProcess
 from air.tables.batch import batch_system
+from air.witness import prepare_batch
 from stark.errors import Code, Rejected
 from stark.prover.keygen import generate_key
 from stark.verifier.verify import verify
@@ -146,6 +149,61 @@ def test_a_bad_proof_is_found_out_and_made_again(
     check_equal(prove(kept, log, 2), proof)
     check_equal(log.of("redone"), [node])
     check(log.of("started").count(above) == 2, "begun, refused, begun again")
+    check_equal(kept.proofs, made)
+
+
+@dataclass(frozen=True)
+class Mistaken(InProcess):
+    """Makes right proofs, and gives back others for some, so often."""
+
+    answers: dict[NodeId, list[bytes]] = field(default_factory=dict)
+
+    def submit(self, call: Call) -> Future[bytes]:
+        future = super().submit(call)
+        one = InnerProof.decode(future.result())
+        answers = self.answers.get(NodeId(one.level, one.number))
+        if answers:
+            future = Future()
+            future.set_result(answers.pop(0))
+        return future
+
+
+def made_up() -> bytes:
+    """A proof that holds, of other accounts than those of the run, in its context."""
+    one = snapshot(2)
+    less = prepare_batch(SHAPE, accounts(99), [0] * SHAPE.capacity, *[(1,) * 8] * 2, False)
+    return batch_task(TINY, SHAPE, 1, less, bound_to(one.statement), False)
+
+
+def test_what_workers_give_back_is_that_of_the_run() -> None:
+    """Of another place, of another run, of other accounts: most of them hold, and none is kept."""
+    proof, made = whole(2)
+    batch, join, wrap = NodeId(0, 1), NodeId(1, 0), NodeId(2, 0)
+
+    def renamed(node: NodeId) -> bytes:
+        one = InnerProof.decode(made[node])
+        return replace(one, publics=replace(one.publics, root=(0,) * 8)).encode()
+
+    wrong = {
+        batch: [made_up(), of_another_run(batch), of_another_place(batch)],
+        join: [renamed(join), b"no file", made[wrap]],
+        wrap: [renamed(wrap), made[join], bytes(1 << 20)],
+    }
+    for number in range(3):
+        answers = {node: [others[number]] for node, others in wrong.items()}
+        kept, log = MemoryStore(), Log()
+        check_equal(prove(kept, log, 2, workers=Mistaken(answers=answers)), proof)
+        check_equal(log.of("redone"), [batch, join, wrap])
+        check_equal(kept.proofs, made)
+
+
+def test_a_kept_proof_of_other_accounts_is_made_again() -> None:
+    """It holds, so that its join alone could not say whether it or its neighbour is wrong."""
+    proof, made = whole(2)
+    node = NodeId(0, 1)
+    kept, log = MemoryStore({NodeId(0, 0): made[NodeId(0, 0)], node: made_up()}), Log()
+    check_equal(prove(kept, log, 2), proof)
+    check_equal(log.of("redone"), [node])
     check_equal(kept.proofs, made)
 
 

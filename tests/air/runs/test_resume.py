@@ -407,6 +407,14 @@ def test_the_work_folder_is_apart(snapshot: Snapshot, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_the_store_takes_nothing_elses_place(snapshot: Snapshot, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for store in (out, out / "liabilities.proof", out / "x" / ".." / "statement.json", tmp_path):
+        with pytest.raises(UsageError, match=r"store cannot be|is a folder"):
+            prove(snapshot, out, store=store)
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- the command
 
 
@@ -443,9 +451,40 @@ def test_the_command_resumes(folder: Path, ready: Path, tmp_path: Path) -> None:
     assert command(folder, ready, *words).exit_code == 2, "a finished publication is not replaced"
 
 
+def test_the_command_writes_over_no_store_of_another_run(
+    folder: Path, ready: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "old.sqlite"
+    store.write_bytes(b"of another day")
+    for out, words in ((tmp_path / "new", ()), (ready, ("--resume",))):
+        refused = command(folder, out, *words, "--store", store)
+        assert (refused.exit_code, "--force" in refused.stderr) == (2, True)
+    before = {name: (folder / name).read_bytes() for name in ("key", "S.csv")}
+    for name in before:
+        refused = command(folder, tmp_path / "new", "--force", "--store", folder / name)
+        assert (refused.exit_code, "which is read" in refused.stderr) == (2, True)
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    assert store.read_bytes() == b"of another day"
+    assert command(folder, ready, "--resume", "--force", "--store", store).exit_code == 0
+    with InclusionStore(store) as opened:
+        statement = opened.statement
+    assert (ready / "statement.json").read_bytes() == statement.encode()
+
+
+def test_nobody_is_told_to_remove_a_run_that_goes_on(folder: Path, two: Path) -> None:
+    with WorkFolder(work_of(two), lambda line: None):
+        for words in ((), ("--resume",)):
+            refused = command(folder, two, *words)
+            assert refused.exit_code == 2
+            assert f"in use by another process, {os.getpid()}" in refused.stderr
+            assert "remove the folder" not in refused.stderr
+    assert len(proofs_of(two)) == 2
+
+
 def test_the_command_refuses_nonsense(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert command(folder, out, "--workers", "0").exit_code == 2
+    assert command(folder, out, "--dask", "").exit_code == 2
     assert command(folder, out, "--workers", "2", "--dask", "tcp://localhost:1").exit_code == 2
     assert not out.exists()
 

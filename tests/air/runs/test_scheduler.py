@@ -384,3 +384,38 @@ def test_the_store_in_memory() -> None:
     store.drop(NodeId(0, 1))
     store.drop(NodeId(0, 1))
     check_equal(store.find(NodeId(0, 1)), None)
+
+
+class Mistaken:
+    """Gives back something else than proofs of some nodes, so often."""
+
+    def __init__(self, answers: dict[NodeId, list[object]]) -> None:
+        self.answers = answers
+
+    def __call__(self, node: NodeId, children: list[bytes]) -> Call:
+        left = self.answers.get(node)
+        return Call(given, (left.pop(0),)) if left else calls(node, children)
+
+
+def given(answer: object, *, step: object = None) -> object:
+    return answer
+
+
+def accept(node: NodeId, data: bytes) -> None:
+    if len(data) != 32:
+        raise Rejected(Code.FORMAT, "bytes of a proof", 32, len(data))
+
+
+@pytest.mark.parametrize("answer", [None, "text", 7, bytearray(32), b"", bytes(1 << 24)])
+@pytest.mark.parametrize("node", [NodeId(0, 1), NodeId(1, 0), NodeId(2, 0)])
+def test_what_is_no_proof_is_not_kept(answer: object, node: NodeId) -> None:
+    """It is made again, once; nothing below it is."""
+    tree, kept, log = ProofTree(2), MemoryStore(), Log()
+    run_tree(tree, kept, Mistaken({node: [answer]}), InProcess(), watch=log, accept=accept)
+    check_equal(kept.proofs, expected(tree))
+    check_equal(log.of("redone"), [node])
+    check_equal(log.of("finished"), list(tree.nodes()))
+    kept = MemoryStore()
+    with pytest.raises(UsageError, match=f"gave back as {tree.name(node)} was of no use twice"):
+        run_tree(tree, kept, Mistaken({node: [answer] * 2}), InProcess(), accept=accept)
+    check(node not in kept.proofs, "it is not kept")

@@ -233,7 +233,7 @@ def test_places_that_are_no_work_folder(tmp_path: Path) -> None:
     other.symlink_to(empty)
     for path, words in (
         (file, "no folder"),
-        (file / "w", "cannot be written"),
+        (file / "w", "cannot be made"),
         (full, "no work folder"),
         (link, "no folder"),
         (other, "a link to one"),
