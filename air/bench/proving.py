@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from air.aggregate.keys import aggregable
 from air.aggregate.tasks import KEYS_PHASE
 from air.bench.batch_verifier import read_batch, write_batch
 from air.bench.machine import Stopwatch, median_seconds, peak_memory
@@ -194,10 +195,13 @@ def _figures(
 
 
 def planned(snapshot: Snapshot, limits: Limits, point: Point) -> Plan:
-    """As ``liabilities prove`` plans."""
+    """As ``liabilities prove`` plans; a batch by itself is not aggregated."""
     fits = within(limits.memory, Workload.of(snapshot), point.profile)
     rows = np.diff(snapshot.offsets)
-    return make_plan(rows, len(snapshot.registry), limits.max_log_rows, fits=fits)
+    aggregates = aggregable(point.profile) if point.published else None
+    return make_plan(
+        *(rows, len(snapshot.registry), limits.max_log_rows), fits=fits, aggregates=aggregates
+    )
 
 
 def place_alone(snapshot: Snapshot, limits: Limits, point: Point) -> tuple[Plan, PlacedAccounts]:

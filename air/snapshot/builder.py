@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from air.registry import TOTAL_BOUND
 from air.snapshot import table
 from air.snapshot.amounts import amount_fault, to_limbs
 from air.snapshot.columns import COLUMN_NAMES, Chunk, TextColumn
@@ -62,7 +63,7 @@ class SnapshotBuilder:
         if len(chunk.rows) == 0:
             return
         if self.rows + len(chunk.rows) > table.MAX_HOLDINGS:
-            reason = f"more than {table.MAX_HOLDINGS} rows: a total could pass 2^105"
+            reason = f"more than {table.MAX_HOLDINGS} rows: no publication has as many"
             raise InputError(self._file, None, None, None, reason)
         codes = self._symbols.match(chunk.assets)
         limbs, faulty = to_limbs(chunk.equity, codes, self._manifest.registry)
@@ -98,7 +99,7 @@ class SnapshotBuilder:
         self._faults.begin_pass()
         offsets = self._tidy(ids, starts, assets, limbs)
         rows = int(offsets[-1])
-        return Snapshot(
+        snapshot = Snapshot(
             manifest=self._manifest,
             id_bytes=ids.data,
             id_offsets=np.append(ids.starts, len(ids.data)),
@@ -106,6 +107,16 @@ class SnapshotBuilder:
             assets=assets[:rows],
             amount_limbs=limbs[:rows],
         )
+        if rows > table.UNADDED_HOLDINGS:
+            self._require_totals(snapshot)
+        return snapshot
+
+    def _require_totals(self, snapshot: Snapshot) -> None:
+        """``InputError`` if a total is beyond what a statement can say, though no amount is."""
+        for asset, total in zip(snapshot.registry.assets, snapshot.totals(), strict=True):
+            if total >= TOTAL_BOUND:
+                reason = f"the total of {asset.symbol} is 2^105 minor units or more"
+                raise InputError(self._file, None, _EQUITY, None, reason)
 
     def _add_accounts(self, chunk: Chunk) -> NDArray[np.bool_]:
         """Append the accounts that begin here; which rows have an id that is at fault."""

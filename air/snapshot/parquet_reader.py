@@ -74,7 +74,7 @@ def read_parquet(path: str, progress: Progress | None = None) -> Iterator[Chunk]
 def _require_plausible_rows(path: str, rows: int) -> None:
     size = os.path.getsize(path)
     if rows > MAX_HOLDINGS:
-        reason = f"more than {MAX_HOLDINGS} rows: a total could pass 2^105"
+        reason = f"more than {MAX_HOLDINGS} rows: no publication has as many"
     elif rows > FREE_ROWS + ROWS_PER_BYTE * size:
         reason = f"{rows} rows in {size} bytes: no snapshot packs that well"
     else:

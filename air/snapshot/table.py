@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from air.registry import AMOUNT_LIMBS, LIMB_BITS, Registry
 from air.snapshot.manifest import Manifest
 
-MAX_HOLDINGS = 1 << 30
-"""2^30 amounts below 2^75 sum to less than 2^105, the bound of a total."""
+MAX_HOLDINGS = 1 << 32
+"""As many rows as 4,096 batches of 2^20 rows have: no publication has more."""
+
+UNADDED_HOLDINGS = 1 << 30
+"""2^30 amounts below 2^75 sum to less than 2^105, the bound of a total: up to so many rows nobody
+needs to add them up to know that."""
 
 _TOTALS_SLICE = 1 << 20
 
@@ -92,7 +96,7 @@ class Snapshot:
         for first in range(0, self.holdings, _TOTALS_SLICE):
             rows = slice(first, first + _TOTALS_SLICE)
             for limb in range(AMOUNT_LIMBS):
-                # At most 2^30 limbs below 2^15 sum to less than 2^45: exact in float64, which
+                # At most 2^32 limbs below 2^15 sum to less than 2^47: exact in float64, which
                 # bincount computes in.
                 sums[limb] += np.bincount(
                     self.assets[rows], self.amount_limbs[rows, limb], len(self.registry)

@@ -122,10 +122,10 @@ def test_the_command_of_the_document() -> None:
 
 
 def test_limits_of_the_text() -> None:
-    assert MAX_HOLDINGS == 1 << 30
-    assert MAX_HOLDINGS // 5 // 10**6 == 214
-    assert "2³⁰ rows" in WORDS
-    assert "214 million" in WORDS
+    assert MAX_HOLDINGS == 1 << 32
+    assert MAX_HOLDINGS // 5 // 10**6 == 858
+    assert "2³² rows" in WORDS
+    assert "858 million" in WORDS
     assert f"{MAXIMUM_BATCHES:,} batches" in WORDS
     assert PER_WORKER == 2
     assert "two proofs per worker handed out ahead" in WORDS

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from air.registry import Asset, Registry
-from air.snapshot import csv_reader, table
+from air.snapshot import builder, csv_reader, table
 from air.snapshot.check import CheckResult, check, load
 from air.snapshot.manifest import Manifest, write_manifest
 from stark.errors import InputError
@@ -265,7 +265,22 @@ def test_too_many_rows(
     monkeypatch.setattr(table, "MAX_HOLDINGS", 2)
     assert checked(HEADER + b"a,BTC,1\nb,BTC,1\n").ok
     result = checked(HEADER + b"a,BTC,1\nb,BTC,1\nc,BTC,1\n")
-    assert listed(result) == [(None, None, None, "more than 2 rows: a total could pass 2^105")]
+    assert listed(result) == [(None, None, None, "more than 2 rows: no publication has as many")]
+
+
+def test_a_total_that_no_statement_can_say(
+    checked: Callable[..., CheckResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amounts are added up where there are so many that their total could pass its bound."""
+    monkeypatch.setattr(table, "UNADDED_HOLDINGS", 2)
+    monkeypatch.setattr(builder, "TOTAL_BOUND", 300_000_000)
+    three = HEADER + b"a,BTC,1\nb,BTC,1\nc,BTC,0.99999999\n"
+    assert checked(three).ok
+    result = checked(three.replace(b"0.99999999", b"1"))
+    reason = "the total of BTC is 2^105 minor units or more"
+    assert listed(result) == [(None, "equity", None, reason)]
+    # Two of them cannot pass it, whatever they are.
+    assert checked(HEADER + b"a,BTC,2\nb,BTC,2\n").ok
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
