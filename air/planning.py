@@ -144,7 +144,10 @@ def fixed_plan(
         )
     chosen = _fitting(plan, fits)
     if chosen is None:
-        raise UsageError(f"{plan.batches} of {shape.name} take more memory than is allowed")
+        raise UsageError(
+            f"{plan.batches} of {shape.name} take more memory than is allowed; fewer "
+            "--workers share it, or --memory allows more"
+        )
     return chosen
 
 

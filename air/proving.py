@@ -45,7 +45,7 @@ from air.snapshot.table import Snapshot
 from air.tree import upper_levels
 from air.verification import batch_contexts, verify_publication
 from air.witness import Batch
-from stark.errors import UsageError
+from stark.errors import Rejected, UsageError
 from stark.field.memory import buffers
 from stark.parallel import worker_count
 
@@ -137,7 +137,8 @@ def prove_snapshot(
         Called in this thread whenever something happens; or the progress of a run that this is a
         part of.
     warn
-        Called with a line about each kept file that is of no use.
+        Called with a line about each kept file that is of no use, and about what ``resume`` comes
+        to.
 
     Raises
     ------
@@ -158,8 +159,11 @@ def prove_snapshot(
     run.begin(account_stages(workload))
     places = RunPlaces.of(out, store, work)
     places.require_writable()
-    with WorkFolder(places.work, warn or (lambda line: None)) as kept, ExitStack() as stack:
+    tell = warn or (lambda line: None)
+    with WorkFolder(places.work, tell) as kept, ExitStack() as stack:
         begun = kept.manifest
+        if begun is None and resume:
+            tell(f"there is no unfinished run in {places.work}: a new one begins")
         if begun is not None:
             refuse_unfinished(places.work, resume)
             require_same(begun, snapshot, master_key, profile, aggregate, shape, batches)
@@ -193,11 +197,17 @@ def prove_snapshot(
             kept.begin(manifest_of(snapshot, master_key, profile, seed, prepared))
         else:
             require_prepared(begun, prepared)
-        kept.scan(identified(prepared, profile))
+        found = kept.scan(identified(prepared, profile))
+        if begun is not None:
+            tell(f"going on with the run in {places.work}, {found} of its proofs finished")
         publication = _prove(prepared, profile, run, clock, kept, team)
         run.stage(CHECKING)
         proof_file = publication.encode()
-        verify_publication(proof_file, profiles=(profile,))
+        try:
+            verify_publication(proof_file, profiles=(profile,))
+        except Rejected:
+            tell(f"nothing is published; --resume looks for what is wrong in {places.work}")
+            raise
         clock.lap("checking the proof")
         run.stage(WRITING)
         _write_files(places, snapshot, placed, prepared, proof_file)

@@ -60,8 +60,8 @@ REST = {"published": 2.15, "batch": 1.95, "join": 1.45, "wrap": 1.6}
 """All of a proof's time by that of its transforms and its hashing, measured, by its role."""
 
 ALONE = 0.16
-"""Part of a proof's work that one thread does while others wait: a batch took 22.8 s with one thread
-and 13.3 s with two."""
+"""Part of a proof's work that one thread does while others wait: a batch took 22.8 s with one
+thread and 13.3 s with two."""
 
 THREADS_PER_WORKER = 2
 """With one thread each twice as many processes make a seventh more batches in the same time; what

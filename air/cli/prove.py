@@ -209,7 +209,7 @@ def _going_on(out: Path, work: Path | None) -> Iterator[None]:
 
 def _warn(as_json: bool, line: str) -> None:
     """A line to standard error, among those of the progress."""
-    say(json.dumps({"event": "warning", "text": line}) if as_json else printable(line))
+    say(json.dumps({"event": "note", "text": line}) if as_json else printable(line))
 
 
 @contextmanager

@@ -145,7 +145,7 @@ class _Run:
 
     @property
     def lost(self) -> tuple[type[BaseException], ...]:
-        return (BrokenExecutor, *self.workers.lost)
+        return (BrokenExecutor, MemoryError, *self.workers.lost)
 
     def all(self) -> None:
         for root in self.tree.roots:

@@ -92,7 +92,7 @@ def to_montgomery(values: NDArray[Any]) -> NDArray[np.uint32]:
         raise ValueError(f"expected integers, got {values.dtype}")
     if values.size and not (int(values.min()) >= 0 and int(values.max()) < P):
         raise ValueError(f"values must be in [0, p), got {values.min()} ... {values.max()}")
-    return multiply_by_scalar(np.require(values, np.uint32, ["C", "W"]), R_SQUARED)
+    return multiply_by_scalar(np.require(values, np.uint32, ["C", "A", "W"]), R_SQUARED)
 
 
 def from_montgomery(values: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -181,7 +181,10 @@ def test_an_interrupted_run_goes_on(small_publication: Any, tmp_path: Path) -> N
     done = subprocess.run(
         [*command, "--resume"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
-    lines = lines_of(done.stderr)
+    said_of_it = lines_of(done.stderr)
+    lines = [line for line in said_of_it if line["event"] == "progress"]
+    (note,) = (line for line in said_of_it if line["event"] == "note")
+    assert note["text"].startswith("going on with the run in ")
     assert (lines[-1]["fraction"], lines[-1]["phase"]) == (1.0, "done")
     begun = next(line for line in lines if "batch" in line["phase"])
     assert begun["done"] >= 1

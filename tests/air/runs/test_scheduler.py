@@ -223,7 +223,7 @@ def test_nothing_to_do() -> None:
 
 @pytest.mark.parametrize("victim", [NodeId(0, 1), NodeId(1, 0), NodeId(2, 0), NodeId(3, 0)])
 @pytest.mark.parametrize("losses", range(1, ATTEMPTS))
-@pytest.mark.parametrize("error", [BrokenExecutor("killed"), Gone("killed")])
+@pytest.mark.parametrize("error", [BrokenExecutor("killed"), Gone("killed"), MemoryError()])
 def test_a_lost_worker_loses_nothing_else(victim: NodeId, losses: int, error: Exception) -> None:
     trial = Trial(ProofTree(4), ends={victim: [error] * losses})
     trial.run_well()
@@ -234,7 +234,7 @@ def test_a_lost_worker_loses_nothing_else(victim: NodeId, losses: int, error: Ex
         check_equal(trial.log.of("started").count(node), losses + 1 if node == victim else 1)
 
 
-@pytest.mark.parametrize("error", [BrokenExecutor("killed"), Gone("killed")])
+@pytest.mark.parametrize("error", [BrokenExecutor("killed"), Gone("killed"), MemoryError()])
 def test_work_that_kills_its_workers_is_given_up(error: Exception) -> None:
     trial = Trial(ProofTree(4), ends={NodeId(0, 1): [error] * ATTEMPTS})
     raised = trial.refused(UsageError)
