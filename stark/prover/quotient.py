@@ -55,7 +55,6 @@ def quotient_columns(
     masks
         (slack, 5) per pair of neighbouring chunks: m_j makes chunk j longer by X^N m_j and is
         taken off chunk j + 1, so that the sum of X^(N j) q_j stays and each chunk alone is random.
-        No column has a longer overflow than they.
     """
     roots = [constraint.expression.index for constraint in table.constraints]
     program = compile_fold(table.symbolic.graph, roots)
@@ -67,8 +66,7 @@ def quotient_columns(
     coefficients = _whole_cosets(table, parts, combined, shifts)
     if masks is None:
         return Polynomials(coefficients, None, log_blowup)
-    # A constraint of degree d has up to d (N + slack) coefficients.
-    length = 1 << (table.degree * len(masks[0]) - 1).bit_length()
+    length = _rest_length(table, parts)
     shift = coset_shift(table.log_height, log_blowup, len(shifts))
     values = combined(_few_rows(table, parts, shift, length))[:, ::2]
     _add_rest(coefficients, np.ascontiguousarray(values), table.height, shifts, shift)
@@ -143,6 +141,17 @@ def _share(values: Extension, shift: int, table: Table, solution: Sequence[int])
 
 
 # ---- what masks add
+
+
+def _rest_length(table: Table, parts: Sequence[Polynomials | None]) -> int:
+    """A power of two not below the number of coefficients that masks add to the quotient.
+
+    A constraint of degree d in columns of N + L coefficients has up to d (N + L). Verification keys
+    see to it that d L is at most N: what is longer fits no chunk, whatever comes out.
+    """
+    overflows = (part.overflow for part in parts if part is not None)
+    longest = max((len(one) for one in overflows if one is not None), default=1)
+    return min(table.height, 1 << (table.degree * longest - 1).bit_length())
 
 
 def _few_rows(

@@ -156,7 +156,7 @@ def test_k6_no_quotient_of_a_hidden_proof_has_a_single_chunk() -> None:
 class LongColumns(Masks):
     """Columns of far more coefficients than the slack leaves."""
 
-    def slack(self, table_height: int) -> int:
+    def length(self, table_height: int) -> int:
         return table_height
 
 
