@@ -34,12 +34,13 @@ from stark.system import Table
 from stark.verifier.key import VerificationKey
 from stark.verifier.layout import Tree, cells
 
-BASE_BYTES = 325 << 20
+BASE_BYTES = 250 << 20
 """The interpreter with numpy, numba, pyarrow and the compiled kernels."""
 
-ALLOCATED = 1.18
-"""What is allocated for the prover's buffers by what is counted: masks, temporaries, and buffers
-that the pool keeps though none fits. Measured for batches of 2^15 to 2^19 rows."""
+ALLOCATED = {"published": 1.13, "batch": 1.32, "join": 1.18, "wrap": 1.18}
+"""What is allocated for the prover's buffers by what is counted, by the role of a proof: masks,
+temporaries, and buffers that the pool keeps though none fits. Measured for batches of 2^15 to 2^20
+rows."""
 
 MARGIN = 0.9
 """Part of a limit on memory that predictions may fill."""
@@ -175,7 +176,8 @@ def batch_bytes(profile: str, shape: Shape, lean: bool, role: str = "published")
     ``role`` is ``published``, or ``batch`` for one that is joined.
     """
     chosen = PROFILES[profile].roles[role]
-    return prover_bytes(_tables(shape, chosen.zk), 1 << chosen.log_blowup, lean)
+    counted = prover_bytes(_tables(shape, chosen.zk), 1 << chosen.log_blowup, lean)
+    return int(ALLOCATED[role] * counted)
 
 
 def circuit_bytes(profile: str, role: str, shape: CircuitShape) -> int:
@@ -184,11 +186,13 @@ def circuit_bytes(profile: str, role: str, shape: CircuitShape) -> int:
     heights = {name: 1 << log_height for name, log_height in shape.log_heights.items()}
     blowup = 1 << PROFILES[profile].roles[role].log_blowup
     rows = sum(heights.values())
-    return prover_bytes(_costs(tables, heights), blowup, lean=False) + CIRCUIT_ROW_BYTES * rows
+    counted = prover_bytes(_costs(tables, heights), blowup, lean=False)
+    return int(ALLOCATED[role] * counted) + CIRCUIT_ROW_BYTES * rows
 
 
 def prover_bytes(tables: Sequence[_Table], blowup: int, lean: bool) -> int:
-    """Peak of the prover's buffers for a proof of some tables, its key included."""
+    """Bytes of the prover's buffers at their peak, counted, for a proof of some tables, its key
+    included."""
     main = sum(table.height * table.main for table in tables)
     auxiliary = sum(table.height * table.auxiliary for table in tables)
     fixed = sum(table.height * table.fixed for table in tables)
@@ -209,8 +213,7 @@ def prover_bytes(tables: Sequence[_Table], blowup: int, lean: bool) -> int:
     columns = main + auxiliary + kept * (main + auxiliary)
     during_quotient = columns + (scratch if lean else 0) + 2 * tree + masks + 8 * narrow
     afterwards = columns + narrow + 3 * tree + masks + codewords
-    peak = key + max(during_main, during_auxiliary, during_quotient, afterwards)
-    return int(ALLOCATED * peak)
+    return key + max(during_main, during_auxiliary, during_quotient, afterwards)
 
 
 def batch_seconds(

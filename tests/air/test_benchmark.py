@@ -340,7 +340,10 @@ def test_peak_memory_is_at_least_what_is_resident() -> None:
     assert block.nbytes < resident <= peak_memory() < 1000 * resident
 
 
-def test_watch_names_kernels_and_leaves_everything_as_it_was() -> None:
+def test_watch_names_kernels_and_leaves_everything_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STARK_THREADS", "1")
     run, call = parallel.run, Kernel.__call__
     watch = KernelWatch()
     a = np.ones((5, 64), np.uint32)
