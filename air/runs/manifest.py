@@ -118,7 +118,8 @@ class RunManifest:
             there, here = own[name], _json(value)
             if there != here:
                 raise UsageError(
-                    f"the run that is there is another: its {_WORDS[name]} is {there}, not {here}"
+                    f"the run that is there is another: its {_WORDS[name]} is {_said(there)}, "
+                    f"not {_said(here)}"
                 )
 
 
@@ -129,10 +130,17 @@ _WORDS: Final = {
     "profile": "profile",
     "shape": "shape of batches",
     "batches": "number of batches",
-    "aggregated": "being aggregated",
+    "aggregated": "aggregation",
     "keys": "table of pinned keys (digest)",
     "statement": "statement (digest)",
 }
+
+
+def _said(value: str | bool) -> str:
+    """A value for a message."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value
 
 
 def _plain(manifest: RunManifest) -> dict[str, str | bool]:

@@ -89,7 +89,7 @@ def test_a_missing_field_and_a_long_file_are_refused() -> None:
         ("profile", "proven100", "profile", ("proven128", "proven100")),
         ("shape", "rows12", "shape", ("rows14-slots12-assets9", "rows12")),
         ("batches", 4, "number of batches", ("3", "4")),
-        ("aggregated", False, "aggregated", ("True", "False")),
+        ("aggregated", False, "aggregation", ("on", "off")),
         ("keys", bytes(32), "pinned keys", ("03" * 32, "00" * 32)),
         ("statement", bytes(32), "statement", ("04" * 32, "00" * 32)),
     ],

@@ -219,7 +219,7 @@ def other_id(snapshot: Snapshot) -> Snapshot:
         (None, {"profile": "proven128"}, "profile is proven100, not proven128"),
         (None, {"shape": Shape(12, 6, 9)}, "shape of batches is rows12-slots5-assets9, not"),
         (None, {"batches": 4}, "number of batches is 3, not 4"),
-        (None, {"aggregate": True, "shape": None, "batches": None}, "aggregated is False, not"),
+        (None, {"aggregate": True, "shape": None, "batches": None}, "aggregation is off, not on"),
         (other_amount, {}, "snapshot"),
         (other_id, {}, "snapshot"),
         (lambda one: replace(one, manifest=replace(one.manifest, epoch=9)), {}, "snapshot"),
