@@ -281,6 +281,24 @@ def _prove(
     return prepared.published(proofs)
 
 
+def export_store(
+    path: Path, snapshot: Snapshot, placed: PlacedAccounts, prepared: PreparedBatches
+) -> None:
+    """Write the inclusion store of a run. Raises as :func:`write_store`."""
+    write_store(
+        path,
+        prepared.statement,
+        TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
+        placed.salts,
+        placed.slots,
+        snapshot.offsets,
+        snapshot.assets,
+        snapshot.amount_limbs,
+        (batch.nodes for batch in prepared.batches),
+        upper_levels([batch.root for batch in prepared.batches]),
+    )
+
+
 def _write_files(
     places: RunPlaces,
     snapshot: Snapshot,
@@ -296,18 +314,7 @@ def _write_files(
     try:
         for folder in (places.out, places.store.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        write_store(
-            places.store,
-            statement,
-            TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
-            placed.salts,
-            placed.slots,
-            snapshot.offsets,
-            snapshot.assets,
-            snapshot.amount_limbs,
-            (batch.nodes for batch in prepared.batches),
-            upper_levels([batch.root for batch in prepared.batches]),
-        )
+        export_store(places.store, snapshot, placed, prepared)
         for path, data in ((places.statement, statement.encode()), (places.proof, proof_file)):
             with atomic_output(path) as file:
                 file.write(data)

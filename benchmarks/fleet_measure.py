@@ -24,19 +24,17 @@ from air.aggregate.pinned_circuits import pinned_join_key, pinned_wrap_key
 from air.aggregate.tasks import KEYS_PHASE, batch_task, join_task, release_key, wrap_task
 from air.bench.machine import ReferenceKernel, in_fresh_process, machine, peak_memory, reference
 from air.cli.warmup import compile_kernel, kernel_count
-from air.inclusion.store import write_store
 from air.placing import place
 from air.planning import fixed_plan
 from air.preparing import prepare_batches
+from air.proving import export_store
 from air.resuming import snapshot_digest
 from air.runs.folder import WorkFolder
 from air.runs.seed import RunSeed
 from air.runs.tree import NodeId
 from air.shape import Shape
 from air.snapshot.check import load
-from air.snapshot.columns import TextColumn
 from air.snapshot.generate import generate
-from air.tree import upper_levels
 from stark.verifier.verify import verify
 
 PROFILE = "proven128"
@@ -181,18 +179,7 @@ def _parent(threads: int, folder: Path, accounts: int) -> dict[str, Any]:
     del payload, arguments
     laps.lap("nothing more")
     store = folder / f"store-{threads}-{accounts}.sqlite"
-    write_store(
-        store,
-        prepared.statement,
-        TextColumn(snapshot.id_bytes, snapshot.id_offsets[:-1], snapshot.id_offsets[1:]),
-        placed.salts,
-        placed.slots,
-        snapshot.offsets,
-        snapshot.assets,
-        snapshot.amount_limbs,
-        (batch.nodes for batch in prepared.batches),
-        upper_levels([batch.root for batch in prepared.batches]),
-    )
+    export_store(store, snapshot, placed, prepared)
     laps.lap("export")
     extra = (rows - 1).astype(np.float64)
     return {

@@ -98,7 +98,7 @@ def load(
     first = faults.listed()[0]
     reason = first.reason
     if faults.count > 1:
-        reason += f" (and {faults.count - 1} more faults; a check lists them)"
+        reason += f" (and {faults.count - 1} more; a check lists them)"
     raise InputError(first.file, first.row, first.column, first.value, reason)
 
 

@@ -335,7 +335,7 @@ def test_load_raises_the_first_and_counts_the_others(
         load(tmp_path / "s.csv")
     path = tmp_path / "s.csv"
     assert str(caught.value) == (
-        f"{path}, row 3, column equity: '-1': {NEGATIVE} (and 1 more faults; a check lists them)"
+        f"{path}, row 3, column equity: '-1': {NEGATIVE} (and 1 more; a check lists them)"
     )
     checked(HEADER + b"a,BTC,1\nb,BTC,-1\n")
     with pytest.raises(InputError) as caught:
