@@ -92,8 +92,14 @@ def rejecting(*, step: Callable[[str], None] = silent) -> bytes:
     raise Rejected(Code.MERKLE, "a root", 1, b"other")
 
 
-def environment(*, step: Callable[[str], None] = silent) -> bytes:
-    """What a worker sees of how it was set up."""
+def heed_interrupts() -> None:
+    """For a new process: whoever runs the tests in the background ignores interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def environment(seconds: float = 0, *, step: Callable[[str], None] = silent) -> bytes:
+    """What a worker sees of how it was set up; it takes so long."""
+    time.sleep(seconds)
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     return f"{os.environ.get('STARK_THREADS')} {ignored} {os.getpid()}".encode()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fake_jobs import heed_interrupts
 
 from air.cli import progress as cli_progress
 from air.cli.progress import begin_loading, left_words, run_progress, time_words
@@ -138,10 +139,6 @@ def test_reading_is_the_first_stage(tmp_path: Path) -> None:
         assert run.now().phase == "loading the prover"
         run.stage(cli_progress.READING, 500, 1000)
         assert run.now().done == 500
-
-
-def heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is POSIX")

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inclusion_example import ACCOUNTS, EXAMPLE
 from store_arguments import IDS, arguments
+from support.fake_jobs import heed_interrupts
 
 from air.inclusion import private_files
 from air.inclusion.check import check_customer
@@ -269,6 +270,7 @@ def stopped(path: Path, number: int) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "half\n"

@@ -22,6 +22,7 @@ from support.fake_jobs import (
     expected,
     filled,
     hashed,
+    heed_interrupts,
     raising,
     rejecting,
     told,
@@ -80,7 +81,9 @@ def test_fresh_interpreters(pool: LocalPool) -> None:
     run_tree(TREE, kept, calls, pool)
     made(kept)
     before = os.environ.get("STARK_THREADS")
-    seen = [future.result() for future in [pool.submit(Call(environment, ())) for _ in range(2)]]
+    seen = [
+        future.result() for future in [pool.submit(Call(environment, (0.5,))) for _ in range(2)]
+    ]
     check_equal([one.rpartition(b" ")[0] for one in seen], [b"3 True"] * 2)
     check(len({*seen, str(os.getpid()).encode()}) == 3, "two processes, none of them this one")
     check_equal(os.environ.get("STARK_THREADS"), before)
@@ -179,6 +182,7 @@ def program(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]
         env=os.environ | {"PYTHONPATH": path},
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         check(wait_for(lambda: len(list(folder.iterdir())) == 2), "both work")
