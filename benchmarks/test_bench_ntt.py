@@ -11,6 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from stark.field.koalabear import P
 from stark.field.memory import aligned_empty
 from stark.field.ntt import evaluate_on_coset, interpolate, low_degree_extend
+from stark.field.remainders import remainder
 
 SIZES = [(10, 64), (16, 64), (20, 16), (18, 256)]
 
@@ -49,3 +50,10 @@ def test_low_degree_extend(
     benchmark.pedantic(low_degree_extend, (values, log_blowup, out), rounds=5, warmup_rounds=1)
     count = (1 + (1 << log_blowup)) * log_n * values.size / 2
     report(benchmark, "butterfly", count, butterfly(log_n))
+
+
+@pytest.mark.parametrize(("log_n", "width"), SIZES)
+def test_remainder(benchmark: BenchmarkFixture, log_n: int, width: int) -> None:
+    values = random_matrix(log_n, width)
+    benchmark(remainder, values, 3, 1 << min(log_n, 10))
+    report(benchmark, "cell", values.size, Work(MULTIPLICATION, bytes=WORD))
